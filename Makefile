@@ -1,0 +1,42 @@
+# Everything a developer does; each target installs what it needs, inside this folder.
+PYTHON ?= python3
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed node_modules/.package-lock.json
+
+.PHONY: demo test check bench docs requirements clean
+
+demo: $(INSTALLED) ## Run the retailer's story against the simulator; leaves build/demo/
+	$(BIN)/python -m simulator.demo
+
+test: $(INSTALLED) ## All tests
+	$(BIN)/python -m pytest -p no:cacheprovider
+
+check: $(INSTALLED) ## Lint, types, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict shared function_app.py
+	$(BIN)/python -m shared.rules --check docs/rules.md
+
+bench: $(INSTALLED) ## Our reading of Graph beside the SDK's typed one
+	$(BIN)/python -m bench.graph
+
+docs: $(INSTALLED) ## Write docs/rules.md from the rules
+	$(BIN)/python -m shared.rules docs/rules.md
+
+requirements: $(INSTALLED) ## Pin the newest versions, with hashes
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements.in -o requirements.txt
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements-dev.in -c requirements.txt -o requirements-dev.txt
+
+clean: ## Remove what was installed and built
+	rm -rf .venv-* node_modules build
+
+$(VENV)/installed: requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	touch $@

@@ -1,0 +1,1 @@
+"""Side-by-side measurements; they print, and assert no time."""

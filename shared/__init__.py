@@ -1,0 +1,1 @@
+"""Fusewatch: watches the identities that Azure Kubernetes Service clusters run on."""

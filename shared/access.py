@@ -1,0 +1,206 @@
+"""What decides who may do what in Azure: frozen records of role assignments and of what they are about, no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from .model import covers
+
+
+class Level(StrEnum):
+    """Where in ARM's hierarchy a scope is; OTHER is a tenant-level resource, as of billing."""
+
+    ROOT = "root"
+    MANAGEMENT_GROUP = "management group"
+    SUBSCRIPTION = "subscription"
+    RESOURCE_GROUP = "resource group"
+    RESOURCE = "resource"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleAssignment:
+    """A role given to a principal at a scope.
+
+    Source: https://learn.microsoft.com/rest/api/authorization/role-assignments.
+    """
+
+    id: str
+    principal_id: str
+    role_definition_id: str
+    scope: str
+    principal_type: str = ""
+    condition: str = ""
+    condition_version: str = ""
+    listed_in: frozenset[str] = frozenset()
+    """Subscription ids in whose listings it was seen.
+
+    A listing holds the assignments of management groups above the subscription and of no other, so for those this is
+    the only thing that tells where they reach; the hierarchy itself need not be readable.
+    """
+
+    @property
+    def key(self) -> str:
+        """What makes two rows the same assignment: services differ in the case of ids."""
+        return self.id.lower()
+
+    @property
+    def role_id(self) -> str:
+        """The GUID of its role; the path before it differs between listings."""
+        return last_segment(self.role_definition_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """One block of a role: what it gives, and what of that it does not give."""
+
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+    condition: str = ""
+    """A few built-in roles carry a condition in the definition itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleDefinition:
+    """A built-in or custom role.
+
+    Source: https://learn.microsoft.com/azure/role-based-access-control/role-definitions.
+    """
+
+    id: str
+    name: str = ""
+    custom: bool = False
+    permissions: tuple[Permission, ...] = ()
+
+    @property
+    def role_id(self) -> str:
+        """Its GUID, the same in every subscription."""
+        return last_segment(self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """The groups that a principal is in, directly or through other groups; no record means that nobody read them.
+
+    Source: https://learn.microsoft.com/graph/api/serviceprincipal-list-transitivememberof.
+    """
+
+    principal_id: str
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederatedIdentityCredential:
+    """What a user-assigned identity trusts; a flexible one has an expression instead of a subject.
+
+    Source: https://learn.microsoft.com/rest/api/managedidentity/federated-identity-credentials.
+    """
+
+    id: str
+    identity_id: str
+    issuer: str
+    subject: str = ""
+    audiences: tuple[str, ...] = ()
+    expression: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last segment of its id."""
+        return self.id.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """A container registry and the kind of rights that it honours.
+
+    Source: https://learn.microsoft.com/azure/container-registry/container-registry-rbac-abac-repository-permissions.
+    """
+
+    id: str
+    name: str = ""
+    login_server: str = ""
+    abac: bool = False
+    """roleAssignmentMode is AbacRepositoryPermissions: AcrPull, Reader, Contributor and Owner give no pull."""
+    anonymous: bool = False
+    """Whether anybody may pull without signing in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """A subnet that node pools sit in, with what else must be joined to change it."""
+
+    id: str
+    route_table_id: str = ""
+    nat_gateway_id: str = ""
+
+
+def last_segment(path: str) -> str:
+    """The lower-case last segment of an id."""
+    return path.rstrip("/").rsplit("/", 1)[-1].lower()
+
+
+def level(scope: str) -> Level:
+    """The level of a scope, whatever the case of its segments."""
+    segments = scope.strip("/").lower().split("/")
+    match segments:
+        case [""]:
+            return Level.ROOT if scope else Level.OTHER
+        case ["providers", "microsoft.management", "managementgroups", _]:
+            return Level.MANAGEMENT_GROUP
+        case ["subscriptions", _]:
+            return Level.SUBSCRIPTION
+        case ["subscriptions", _, "resourcegroups", _]:
+            return Level.RESOURCE_GROUP
+        case ["subscriptions", _, *_]:
+            return Level.RESOURCE
+    return Level.OTHER
+
+
+def subscription_of(scope: str) -> str:
+    """The lower-case id of the subscription that a scope lies in; empty above subscriptions."""
+    segments = scope.strip("/").lower().split("/")
+    return segments[1] if segments[0] == "subscriptions" and len(segments) > 1 else ""
+
+
+_ASSIGNMENT = re.compile(r"(.*)/providers/microsoft\.authorization/roleassignments/[^/]+/?", re.IGNORECASE | re.DOTALL)
+
+
+def assignment_scope(assignment_id: str) -> str:
+    """The scope that a role assignment's id names; empty if it is no such id.
+
+    The last part counts: an assignment can be made on a resource whose own id holds the same words.
+    """
+    found = _ASSIGNMENT.fullmatch(assignment_id)
+    return (found[1] or "/") if found else ""
+
+
+def reaches(assignment: RoleAssignment, scope: str) -> bool | None:
+    """Whether an assignment counts at a scope; None if that cannot be told.
+
+    Downwards by segment; from the root, everywhere; from a management group, in the subscriptions that listed it.
+    """
+    if not assignment.scope:
+        return None
+    if covers(assignment.scope, scope):
+        return True
+    if level(assignment.scope) is not Level.MANAGEMENT_GROUP:
+        return False
+    subscription = subscription_of(scope)
+    if not subscription or not assignment.listed_in:
+        return None
+    return any(subscription == listed.lower() for listed in assignment.listed_in)
+
+
+def merged(assignments: Iterable[RoleAssignment]) -> tuple[RoleAssignment, ...]:
+    """One row an assignment, with all its listings: an inherited one comes with every subscription below."""
+    rows: dict[str, RoleAssignment] = {}
+    for row in assignments:
+        known = rows.setdefault(row.key, row)
+        if not row.listed_in <= known.listed_in:
+            rows[row.key] = replace(known, listed_in=known.listed_in | row.listed_in)
+    return tuple(rows.values())

@@ -1,0 +1,71 @@
+"""The clients of one run, made from Settings and closed at its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.identity.aio import AzureCliCredential, ManagedIdentityCredential
+
+from ..clients import http
+from ..clients.aks import Aks
+from ..clients.entra import Entra
+from ..clients.http import Patience
+from ..clients.tables import Tables
+from ..clients.teams import Teams
+from ..settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """The services of one run; `tables` is None for a dry run."""
+
+    entra: Entra
+    aks: Aks
+    tables: Tables | None
+    teams: Teams
+
+
+def credential(settings: Settings) -> AsyncTokenCredential:
+    """The user-assigned identity in Azure, the signed-in user of the Azure CLI on a laptop; never a secret."""
+    if settings.client_id:
+        return ManagedIdentityCredential(client_id=settings.client_id)
+    return AzureCliCredential(process_timeout=30)
+
+
+@asynccontextmanager
+async def connect(
+    settings: Settings, *, storage: bool = True, patience: Patience | None = None
+) -> AsyncIterator[Clients]:
+    """The clients of one run, closed at its end; raises StorageError for wrong storage settings."""
+    patience = patience or Patience()
+    async with AsyncExitStack() as stack:
+        identity = await stack.enter_async_context(credential(settings))
+        pool = await stack.enter_async_context(http.session(patience))
+        transport = http.transport(pool, patience)
+        tables = None
+        if storage:
+            tables = await stack.enter_async_context(
+                Tables(
+                    connection_string=settings.storage.reveal(),
+                    endpoint=settings.tables_endpoint,
+                    credential=identity,
+                    transport=transport,
+                    patience=patience,
+                )
+            )
+        yield Clients(
+            entra=await stack.enter_async_context(Entra(identity, settings.graph_endpoint, patience)),
+            aks=await stack.enter_async_context(Aks(identity, settings.arm_endpoint, transport, patience)),
+            tables=tables,
+            teams=Teams(pool),
+        )
+
+
+def holder(what: str) -> str:
+    """Who holds the lease, for the person who reads the row."""
+    return f"{what} on {socket.gethostname()}, process {os.getpid()}"

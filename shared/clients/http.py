@@ -1,0 +1,244 @@
+"""What every client shares: patience with a service, errors with a reason, and the one origin it may talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    DecodeError,
+    HttpResponseError,
+    ServiceResponseError,
+)
+from azure.core.pipeline import PipelineRequest, PipelineResponse, policies
+from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
+
+from ..model import Unread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long one request may take, its retries and the waits that a service asks for included; in seconds."""
+
+    attempts: int = 5
+    connect: float = 10
+    read: float = 60
+    backoff: float = 0.8
+    """The first wait without Retry-After; doubled each time."""
+    longest_wait: float = 60
+    total: float = 150
+    """After this, a request has failed, whatever a Retry-After says."""
+
+
+CONNECTIONS = 64
+"""Connections open at the same time, all services together."""
+
+
+class ReadError(Exception):
+    """A read that failed for good: what is unread now, and why."""
+
+    def __init__(self, unread: Unread) -> None:
+        super().__init__(f"{unread.kind.__name__} of {unread.scope}: {unread.reason}")
+        self.unread = unread
+
+
+class NotFoundError(ReadError):
+    """A single object that the service says does not exist (404)."""
+
+
+def same_origin(url: str, endpoint: str) -> bool:
+    """Whether an address lies on the scheme, host and port of an endpoint."""
+    try:
+        one, other = urlsplit(url), urlsplit(endpoint)
+        return (one.scheme, one.hostname, one.port or 443) == (other.scheme, other.hostname, other.port or 443)
+    except ValueError:
+        return False
+
+
+def retry_after(text: str) -> float:
+    """A Retry-After header, in either of its forms, in seconds from now; 0 if it says nothing."""
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return 0
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, moment.timestamp() - time.time())
+
+
+def error_code(body: bytes | str) -> str:
+    """The `error.code` of a Graph or ARM error body, or nothing; never other text from the body."""
+    try:
+        error = json.loads(body)["error"]
+        code = error["code"] if isinstance(error, dict) else error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return code if isinstance(code, str) and code.isascii() and code.replace("_", "").isalnum() else ""
+
+
+class OriginPolicy(SansIOHTTPPolicy):  # type: ignore[type-arg]
+    """Refuses to send a token to another origin than the configured one, wherever a nextLink points."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+
+    def on_request(self, request: PipelineRequest) -> None:  # type: ignore[type-arg]
+        """Raises ServiceResponseError before anything is sent elsewhere."""
+        if not same_origin(request.http_request.url, self._endpoint):
+            raise ServiceResponseError("the service answered with a link to another origin; it was not followed")
+
+
+class CompletePolicy(AsyncHTTPPolicy):  # type: ignore[type-arg]
+    """Turns a successful answer that is no list into an error: the SDK reads a missing `value` as an empty page."""
+
+    async def send(self, request: PipelineRequest) -> PipelineResponse:  # type: ignore[type-arg]
+        """Passes the request on and looks at the answer; raises ServiceResponseError, which is retried."""
+        # The option is taken out once, before the transport sees it, and remembered for the retries.
+        if request.context.options.pop("listing", False):
+            request.context["listing"] = True
+        response = await self.next.send(request)
+        if response.http_response.status_code == 200 and request.context.get("listing"):
+            try:
+                complete = isinstance(json.loads(response.http_response.body()).get("value"), list)
+            except (ValueError, AttributeError, RecursionError):
+                complete = False
+            if not complete:
+                raise ServiceResponseError("the service answered 200 with something that is no listing")
+        return response
+
+
+def session(patience: Patience) -> aiohttp.ClientSession:
+    """One pool of connections for ARM, tables and Teams; the certificates are those of the environment as it is now."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(), limit=CONNECTIONS),
+        timeout=aiohttp.ClientTimeout(sock_connect=patience.connect, sock_read=patience.read),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=True,
+    )
+
+
+def transport(pool: aiohttp.ClientSession, patience: Patience) -> AioHttpTransport:
+    """azure-core's transport over that pool, which it may use and not close."""
+    return AioHttpTransport(
+        session=pool, session_owner=False, connection_timeout=patience.connect, read_timeout=patience.read
+    )
+
+
+def retry_options(patience: Patience) -> dict[str, Any]:
+    """Our totals for azure-core's own retry, which honours Retry-After."""
+    return {
+        "retry_total": patience.attempts,
+        "retry_connect": patience.attempts,
+        "retry_read": patience.attempts,
+        "retry_status": patience.attempts,
+        "retry_backoff_factor": patience.backoff,
+        "retry_backoff_max": patience.longest_wait,
+        "timeout": patience.total,
+    }
+
+
+def arm_policies(
+    credential: AsyncTokenCredential, endpoint: str, patience: Patience
+) -> list[AsyncHTTPPolicy | SansIOHTTPPolicy]:  # type: ignore[type-arg]
+    """The pipeline of an ARM client that reads: no redirects, no logging of addresses, no provider registration.
+
+    The SDK's default pipeline registers a missing resource provider by a POST: a write, which we never do.
+    """
+    return [
+        policies.RequestIdPolicy(),
+        policies.HeadersPolicy(),
+        policies.UserAgentPolicy("fusewatch"),
+        policies.ContentDecodePolicy(),
+        OriginPolicy(endpoint),
+        policies.AsyncRetryPolicy(**retry_options(patience)),
+        CompletePolicy(),
+        AsyncARMChallengeAuthenticationPolicy(credential, f"{endpoint}/.default"),
+    ]
+
+
+@asynccontextmanager
+async def reading(kind: type, scope: str, permission: str, patience: Patience) -> AsyncIterator[None]:
+    """Turns whatever a read may raise into ReadError with its reason; the time limit is patience.total."""
+    try:
+        async with asyncio.timeout(patience.total):
+            yield
+    except TimeoutError as error:
+        raise ReadError(
+            Unread(kind=kind, scope=scope, reason=f"no complete answer within {patience.total:g} seconds", passing=True)
+        ) from error
+    except HttpResponseError as error:
+        raise refused(kind, scope, permission, error) from error
+    except (AzureError, aiohttp.ClientError, OSError) as error:
+        passing = not isinstance(error, ClientAuthenticationError)
+        raise ReadError(Unread(kind=kind, scope=scope, reason=fault(error), passing=passing)) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        # What the SDKs raise for an answer of another shape, such as a nextLink that is a number.
+        reason = f"an answer of an unexpected shape ({type(error).__name__})"
+        raise ReadError(Unread(kind=kind, scope=scope, reason=reason)) from error
+
+
+def refused(kind: type, scope: str, permission: str, error: HttpResponseError) -> ReadError:
+    """The ReadError of an HTTP error answer; a ClientAuthenticationError without an answer is a refused token."""
+    if isinstance(error, DecodeError):
+        return ReadError(Unread(kind=kind, scope=scope, reason=fault(error), passing=True))
+    # Whoever asks for a token has none yet: that answer came from the identity's endpoint, not from the service.
+    if error.response is None or "Authorization" not in getattr(error.response.request, "headers", {}):
+        passing = _passes(error.status_code or 0)
+        return ReadError(Unread(kind=kind, scope=scope, reason=token_fault(error), passing=passing))
+    try:
+        body = error.response.body() if hasattr(error.response, "body") else b""
+    except (AzureError, OSError):
+        body = b""
+    return status_error(kind, scope, permission, error.response.status_code or 0, body)
+
+
+def status_error(kind: type, scope: str, permission: str, status: int, body: bytes) -> ReadError:
+    """The ReadError of an HTTP status: a refusal names the permission, a fault may pass."""
+    code = error_code(body)
+    reason = f"HTTP {status}" + (f" {code}" if code else "")
+    if 300 <= status < 400:
+        reason += ": a redirect, not followed"
+    unread = Unread(
+        kind=kind,
+        scope=scope,
+        reason=reason,
+        permission=permission if status == 403 else "",
+        passing=_passes(status),
+    )
+    return NotFoundError(unread) if status == 404 else ReadError(unread)
+
+
+def _passes(status: int) -> bool:
+    return status in (408, 409, 429) or status >= 500
+
+
+def token_fault(error: Exception) -> str:
+    """Why there is no token, in one line; the identity libraries' own messages run over pages."""
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"no token: {first[:200]}"
+
+
+def fault(error: Exception) -> str:
+    """A transport or token fault in one line, without the address that a message may hold."""
+    if isinstance(error, ClientAuthenticationError):
+        return token_fault(error)
+    if isinstance(error, ServiceResponseError) and str(error).startswith("the service"):
+        return str(error)
+    inner = getattr(error, "inner_exception", None) or error.__cause__ or error
+    return f"connection fault ({type(inner).__name__})"

@@ -1,0 +1,318 @@
+"""Table rows: how findings, due rows, scans and the baseline stand in Table Storage (docs/design.md, section 4).
+
+https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ..findings import Finding, Notice, Reason, Status
+from ..model import Owner, Severity
+
+SCHEMA = 1
+"""Raised when a row's meaning changes; rows of a higher number are left alone."""
+
+TEXT = 32_768
+"""The most UTF-16 characters that one string property holds."""
+
+UNCLEAR = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a row raises that somebody edited."""
+
+_UNREAD = 100
+"""How many unread sources a scan's row names."""
+_REASON = 200
+"""How much of each reason."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A row that says: this finding has something to tell."""
+
+    fingerprint: str
+    not_before: datetime | None = None
+    """Delivery failed; nothing is tried before this."""
+    tries: int = 0
+    etag: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRow:
+    """A finished scan: the heartbeat, and what the next one compares with."""
+
+    started: datetime
+    finished: datetime
+    tenant_id: str
+    counts: Mapping[str, int]
+    unread: Mapping[str, str]
+    """Unread.key to what it says."""
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRow:
+    """A cluster as an earlier scan saw it; its service principal was seen alive if `known`."""
+
+    id: str
+    client_id: str = ""
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeRow:
+    """A subscription that the last scan listed."""
+
+    subscription_id: str
+    name: str = ""
+
+
+def key(resource_id: str) -> str:
+    """A resource id as a RowKey: those may not hold `/ \\ # ?`, and ids have no stable case."""
+    return hashlib.sha256(resource_id.lower().encode()).hexdigest()
+
+
+def finding_row(tenant_id: str, finding: Finding) -> Row:
+    """A finding as a row. Owns every column of an `f-` row."""
+    return {
+        "PartitionKey": tenant_id,
+        "RowKey": f"f-{finding.fingerprint}",
+        "schema": SCHEMA,
+        "rule": finding.rule,
+        "severity": finding.severity.label,
+        "status": finding.status.value,
+        "resource_id": cut(finding.resource_id),
+        "resource_name": cut(finding.resource_name),
+        "title": cut(finding.title),
+        "facts": _facts_text(finding.facts),
+        "variant": finding.variant,
+        "expires_on": date_text(finding.expires_on),
+        "superseded_on": date_text(finding.superseded_on),
+        "includes": json_text(finding.includes),
+        "owners": _owners_text(finding.owners),
+        "team": finding.team,
+        "team_note": cut(finding.team_note),
+        "first_seen": date_text(finding.first_seen),
+        "changed": date_text(finding.changed),
+        "resolved_at": date_text(finding.resolved_at),
+        "not_before": date_text(finding.not_before),
+        "announced": json_text([_notice_row(notice) for notice in finding.announced]),
+        "revision": finding.revision,
+    }
+
+
+def finding_of(row: Mapping[str, Any]) -> Finding:
+    """A row as a finding; raises one of UNCLEAR for a row that is none."""
+    return Finding(
+        fingerprint=str(row["RowKey"]).removeprefix("f-"),
+        rule=string(row["rule"]),
+        severity=Severity.parse(string(row["severity"])),
+        status=Status(row["status"]),
+        resource_id=string(row["resource_id"]),
+        resource_name=string(row["resource_name"]),
+        title=string(row["title"]),
+        facts=_facts(row["facts"]),
+        variant=string(row.get("variant", "")),
+        expires_on=moment(row.get("expires_on")),
+        superseded_on=moment(row.get("superseded_on")),
+        includes=tuple(string(one) for one in json.loads(row.get("includes") or "[]")),
+        owners=tuple(
+            Owner(object_id=string(o["id"]), name=string(o["name"]), mail=string(o["mail"]), source=string(o["source"]))
+            for o in json.loads(row.get("owners") or "[]")
+        ),
+        team=string(row.get("team", "")),
+        team_note=string(row.get("team_note", "")),
+        first_seen=required(row["first_seen"]),
+        changed=required(row["changed"]),
+        resolved_at=moment(row.get("resolved_at")),
+        not_before=moment(row.get("not_before")),
+        announced=tuple(_notice_of(one) for one in json.loads(row.get("announced") or "[]")),
+        revision=int(row["revision"]),
+        etag=etag_of(row),
+    )
+
+
+def _notice_row(notice: Notice) -> Row:
+    return {
+        "receiver": notice.receiver,
+        "reason": notice.reason.value,
+        "severity": notice.severity.label,
+        "when": date_text(notice.when),
+        "tier": notice.tier,
+        "expires_on": date_text(notice.expires_on),
+        "counted": notice.counted,
+    }
+
+
+def _notice_of(row: Mapping[str, Any]) -> Notice:
+    return Notice(
+        receiver=string(row["receiver"]),
+        reason=Reason(row["reason"]),
+        severity=Severity.parse(string(row["severity"])),
+        when=required(row["when"]),
+        tier=None if row.get("tier") is None else int(row["tier"]),
+        expires_on=moment(row.get("expires_on")),
+        counted=bool(row.get("counted")),
+    )
+
+
+def due_row(tenant_id: str, due: Due) -> Row:
+    """A due row; it is written and removed in the transaction that writes its finding."""
+    return {
+        "PartitionKey": tenant_id,
+        "RowKey": f"due-{due.fingerprint}",
+        "schema": SCHEMA,
+        "not_before": date_text(due.not_before),
+        "tries": due.tries,
+    }
+
+
+def due_of(row: Mapping[str, Any]) -> Due:
+    """A row as a due row; what is edited beyond understanding is due at once."""
+    try:
+        not_before, tries = moment(row.get("not_before")), int(row.get("tries") or 0)
+    except UNCLEAR:
+        # An edited due row means at least that there is something to say.
+        not_before, tries = None, 0
+    fingerprint = str(row["RowKey"]).removeprefix("due-")
+    return Due(fingerprint=fingerprint, not_before=not_before, tries=tries, etag=etag_of(row))
+
+
+def scan_row(scan: ScanRow) -> Row:
+    """A finished scan as a row; reversed time makes the newest row the first."""
+    ticks = int((datetime.max.replace(tzinfo=UTC) - scan.finished).total_seconds() * 1000)
+    return {
+        "PartitionKey": "scan",
+        "RowKey": f"{ticks:017d}",
+        "schema": SCHEMA,
+        "started": date_text(scan.started),
+        "finished": date_text(scan.finished),
+        "tenant_id": scan.tenant_id,
+        "counts": json_text(scan.counts),
+        "unread": json_text({name: text[:_REASON] for name, text in list(scan.unread.items())[:_UNREAD]}),
+        "partial": scan.partial,
+    }
+
+
+def scan_of(row: Mapping[str, Any]) -> ScanRow:
+    """A row as a finished scan; raises one of UNCLEAR for a row that is none."""
+    return ScanRow(
+        started=required(row["started"]),
+        finished=required(row["finished"]),
+        tenant_id=string(row["tenant_id"]),
+        counts={name: int(number) for name, number in json.loads(string(row["counts"])).items()},
+        unread={name: string(text) for name, text in json.loads(string(row["unread"])).items()},
+        partial=bool(row.get("partial")),
+    )
+
+
+def etag_of(row: Mapping[str, Any]) -> str:
+    """The version of a row as it was read, empty for one that was not read."""
+    metadata = getattr(row, "metadata", None) or {}
+    return str(metadata.get("etag") or "")
+
+
+def cut(text: str) -> str:
+    """A text that fits a property, cut visibly; the limit counts UTF-16 units."""
+    encoded = text.encode("utf-16-le", "surrogatepass")
+    if len(encoded) <= 2 * TEXT:
+        return text
+    return encoded[: 2 * (TEXT - 8)].decode("utf-16-le", "ignore") + "… (cut)"
+
+
+def json_text(value: object) -> str:
+    """A structure as the text of one property; raises ValueError when it is too large for one."""
+    text = _json(value)
+    if not _fits(text):
+        raise ValueError("a structure is larger than a table property")
+    return text
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=list)
+
+
+def _fits(text: str) -> bool:
+    return len(text.encode("utf-16-le", "surrogatepass")) <= 2 * TEXT
+
+
+_SIZES = (200, 50, 10, 3)
+"""How many items of a list are kept where a structure does not fit: the first number with which it does."""
+
+
+def _facts_text(facts: Mapping[str, str | Sequence[str]]) -> str:
+    """Facts that fit a property: long texts and lists are cut, visibly."""
+    text = _json(facts)
+    for size in _SIZES:
+        if _fits(text):
+            break
+        text = _json({name: _shorter(value, size) for name, value in facts.items()})
+    return text
+
+
+def _shorter(value: str | Sequence[str], size: int) -> str | list[str]:
+    if isinstance(value, str):
+        return value if len(value) <= 100 * size else value[: 100 * size] + "… (cut)"
+    kept = [str(_shorter(one, size)) for one in value[:size]]
+    return [*kept, f"… and {len(value) - size} more"] if len(value) > size else kept
+
+
+def _owners_text(owners: Sequence[Owner]) -> str:
+    """Owners that fit a property: the first ones, and how many more there are."""
+    text = _json([_owner_row(one) for one in owners])
+    for size in _SIZES:
+        if _fits(text):
+            break
+        more = Owner(name=f"… and {len(owners) - size} more", source=owners[0].source)
+        text = _json([_owner_row(one) for one in (*owners[:size], more)])
+    return text
+
+
+def _owner_row(owner: Owner) -> Row:
+    return {"id": owner.object_id, "name": owner.name, "mail": owner.mail, "source": owner.source}
+
+
+def date_text(moment: datetime | None) -> str:
+    """A moment as the text of a property, in UTC; empty for none."""
+    return moment.astimezone(UTC).isoformat() if moment else ""
+
+
+def moment(text: object) -> datetime | None:
+    """The moment of a property, None for an empty one; raises ValueError for any other text."""
+    if not text:
+        return None
+    if not isinstance(text, str):
+        raise ValueError("not a date")
+    parsed = datetime.fromisoformat(text)
+    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def required(text: object) -> datetime:
+    """The moment of a property that may not be empty; raises ValueError."""
+    parsed = moment(text)
+    if parsed is None:
+        raise ValueError("a date is missing")
+    return parsed
+
+
+def string(value: object) -> str:
+    """A property that must be a text; raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _facts(text: object) -> dict[str, Any]:
+    facts = json.loads(string(text))
+    if not isinstance(facts, dict):
+        raise TypeError("facts are no object")
+    for value in facts.values():
+        if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            raise TypeError("a fact is neither a text nor a list of texts")
+    return facts

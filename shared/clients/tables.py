@@ -1,0 +1,268 @@
+"""Table Storage: findings with their due rows, the baseline, the scans and the lease (docs/design.md, section 4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ResourceNotFoundError
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableServiceClient
+
+from ..findings import Finding
+from ..text import visible
+from .http import Patience, retry_options
+from .rows import (
+    SCHEMA,
+    UNCLEAR,
+    ClusterRow,
+    Due,
+    Row,
+    ScanRow,
+    ScopeRow,
+    cut,
+    due_of,
+    due_row,
+    etag_of,
+    finding_of,
+    finding_row,
+    key,
+    scan_of,
+    scan_row,
+)
+from .storage import Lease, StorageError, create, failing
+
+log = logging.getLogger(__name__)
+
+_BATCH = 50
+"""Findings a transaction: each is two rows, and a transaction holds 100."""
+
+AZURITE = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    # The emulator's well-known key: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The partition of a tenant as it stands."""
+
+    findings: tuple[Finding, ...] = ()
+    due: Mapping[str, Due] = field(default_factory=dict)
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    """ETags of rows that cannot be understood, by fingerprint: a finding seen again replaces them."""
+    foreign: frozenset[str] = frozenset()
+    """Fingerprints that a newer version of this program wrote: not ours to touch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A finding to write together with its due row, or without one."""
+
+    finding: Finding
+    due: Due | None
+    was_due: Due | None = None
+
+
+class Tables:
+    """The four tables of a deployment; every method raises StorageError, most often because storage is away."""
+
+    def __init__(
+        self,
+        *,
+        connection_string: str = "",
+        endpoint: str = "",
+        credential: AsyncTokenCredential | None = None,
+        transport: AioHttpTransport | None = None,
+        patience: Patience = Patience(),
+    ) -> None:
+        # The SDK would follow a redirect with its signature or token, wherever it leads.
+        options: dict[str, Any] = {**retry_options(patience), "permit_redirects": False}
+        if transport:
+            options["transport"] = transport
+        if endpoint and credential:
+            self._service = TableServiceClient(endpoint, credential=credential, **options)
+        else:
+            text = AZURITE if connection_string.strip().lower() == "usedevelopmentstorage=true" else connection_string
+            try:
+                self._service = TableServiceClient.from_connection_string(text, **options)
+            except ValueError:
+                # The message of the SDK may repeat the string, and that holds a key.
+                raise StorageError("AzureWebJobsStorage is no storage connection string") from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._service.close()
+
+    async def list_findings(self, tenant_id: str) -> Stored:
+        """Every finding and due row of a tenant; rows that are not understood are set apart, never fatal."""
+        findings, damaged, foreign = [], {}, set()
+        due = {}
+        async for row in self._query("findings", "PartitionKey eq @tenant", tenant=tenant_id):
+            name = str(row["RowKey"])
+            if name.startswith("due-"):
+                one = due_of(row)
+                due[one.fingerprint] = one
+            elif name.startswith("f-"):
+                fingerprint = name.removeprefix("f-")
+                if isinstance(row.get("schema"), int) and row["schema"] > SCHEMA:
+                    foreign.add(fingerprint)
+                    continue
+                try:
+                    findings.append(finding_of(row))
+                except UNCLEAR as error:
+                    log.warning(
+                        "findings row %s is not understood (%s); left as it is", visible(name), type(error).__name__
+                    )
+                    damaged[fingerprint] = etag_of(row)
+        return Stored(findings=tuple(findings), due=due, damaged=damaged, foreign=frozenset(foreign))
+
+    async def list_due(self, tenant_id: str) -> list[Due]:
+        """The findings that have something to say: one range query."""
+        condition = "PartitionKey eq @tenant and RowKey ge 'due-' and RowKey lt 'due.'"
+        return [due_of(row) async for row in self._query("findings", condition, tenant=tenant_id)]
+
+    async def save_findings(self, tenant_id: str, changes: Sequence[Change]) -> tuple[Finding, ...]:
+        """Write findings with their due rows, each pair in one transaction, and give them with their new ETags.
+
+        Raises ConflictError if one changed since it was read.
+        """
+        saved: list[Finding] = []
+        for start in range(0, len(changes), _BATCH):
+            operations: list[Any] = []
+            places = []
+            for change in changes[start : start + _BATCH]:
+                places.append(len(operations))
+                operations += _operations(tenant_id, change)
+            answers = await self._transaction("findings", operations)
+            for change, place in zip(changes[start : start + _BATCH], places, strict=True):
+                saved.append(replace(change.finding, etag=str(answers[place].get("etag") or "")))
+        return tuple(saved)
+
+    async def delete_rows(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
+        """Delete rows by partition and row key; one that is gone already is no error."""
+        for partition, row_key in rows:
+            async with failing(f"remove rows of {table}"):
+                await self._service.get_table_client(table).delete_entity(partition, row_key)
+
+    async def list_clusters(self) -> dict[str, ClusterRow]:
+        """The clusters of the baseline by RowKey."""
+        found = {}
+        async for row in self._query("baseline", "PartitionKey eq @kind", kind="cluster"):
+            found[row["RowKey"]] = ClusterRow(
+                id=str(row.get("id", "")), client_id=str(row.get("client_id", "")), known=bool(row.get("known"))
+            )
+        return found
+
+    async def list_scopes(self) -> dict[str, ScopeRow]:
+        """The subscriptions of the baseline by id."""
+        found = {}
+        async for row in self._query("baseline", "PartitionKey eq @kind", kind="scope"):
+            found[row["RowKey"]] = ScopeRow(subscription_id=row["RowKey"], name=str(row.get("name", "")))
+        return found
+
+    async def save_baseline(self, clusters: Iterable[ClusterRow], scopes: Iterable[ScopeRow]) -> None:
+        """Write baseline rows, 100 a transaction and one partition each."""
+        for partition, rows in (
+            (
+                "cluster",
+                [{"RowKey": key(c.id), "id": c.id, "client_id": c.client_id, "known": c.known} for c in clusters],
+            ),
+            ("scope", [{"RowKey": s.subscription_id, "name": cut(s.name)} for s in scopes]),
+        ):
+            entities = [{"PartitionKey": partition, "schema": SCHEMA, **row} for row in rows]
+            for start in range(0, len(entities), 100):
+                operations = [("upsert", row, {"mode": UpdateMode.MERGE}) for row in entities[start : start + 100]]
+                await self._transaction("baseline", operations)
+
+    async def delete_baseline(self, clusters: Iterable[str], scopes: Iterable[str]) -> None:
+        """Remove baseline rows by RowKey, for what ARM says is gone."""
+        rows = [("cluster", name) for name in clusters] + [("scope", name) for name in scopes]
+        await self.delete_rows("baseline", rows)
+
+    async def last_scan(self) -> ScanRow | None:
+        """The newest finished scan, or None before the first."""
+        async for row in self._query("scans", "PartitionKey eq @kind", kind="scan", page=1):
+            try:
+                return scan_of(row)
+            except UNCLEAR:
+                log.warning("scans row %s is not understood; the one before it is used", visible(str(row["RowKey"])))
+        return None
+
+    async def save_scan(self, scan: ScanRow) -> None:
+        """Write the heartbeat; reversed time makes the newest row the first."""
+        await self._upsert("scans", scan_row(scan))
+
+    @asynccontextmanager
+    async def lease(self, holder: str, now: datetime, patience: float = 0) -> AsyncIterator[Lease]:
+        """Take turns with every other run that writes findings.
+
+        Raises LeaseError if another still holds it after `patience` seconds.
+        """
+        lease = Lease(self._service.get_table_client("scans"), holder, now)
+        await lease.wait(patience)
+        renewing = asyncio.create_task(lease.renew_for_ever())
+        try:
+            yield lease
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+            await lease.release()
+
+    async def _query(self, table: str, condition: str, *, page: int = 1000, **parameters: str) -> AsyncIterator[Row]:
+        client = self._service.get_table_client(table)
+        async with failing(f"read {table}"):
+            try:
+                async for row in client.query_entities(condition, parameters=parameters, results_per_page=page):
+                    yield row
+            except ResourceNotFoundError:
+                # The first run of a new deployment: a table that does not exist holds nothing.
+                await create(client)
+
+    async def _upsert(self, table: str, row: Row) -> None:
+        client = self._service.get_table_client(table)
+        async with failing(f"write {table}"):
+            try:
+                await client.upsert_entity(row, mode=UpdateMode.REPLACE)
+            except ResourceNotFoundError:
+                await create(client)
+                await client.upsert_entity(row, mode=UpdateMode.REPLACE)
+
+    async def _transaction(self, table: str, operations: list[Any]) -> Sequence[Mapping[str, Any]]:
+        client = self._service.get_table_client(table)
+        async with failing(f"write {table}"):
+            try:
+                return await client.submit_transaction(operations)
+            except (TableTransactionError, ResourceNotFoundError) as error:
+                if "TableNotFound" not in f"{getattr(error, 'error_code', '')} {error.message}":
+                    raise
+                await create(client)
+                return await client.submit_transaction(operations)
+
+
+def _operations(tenant_id: str, change: Change) -> list[Any]:
+    row = finding_row(tenant_id, change.finding)
+    operations: list[Any] = [("create", row)]
+    if change.finding.etag:
+        unchanged = {"etag": change.finding.etag, "match_condition": MatchConditions.IfNotModified}
+        operations = [("update", row, {"mode": UpdateMode.REPLACE, **unchanged})]
+    if change.due:
+        operations.append(("upsert", due_row(tenant_id, change.due), {"mode": UpdateMode.REPLACE}))
+    elif change.was_due:
+        operations.append(("delete", due_row(tenant_id, change.was_due)))
+    return operations

@@ -1,0 +1,211 @@
+"""Findings: what the rules see now, compared with what is stored; nothing unread is ever resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from .model import Owner, Severity, Snapshot, covers, overlap
+from .rule import Fact, Hit, Rule, fingerprint
+
+
+class Status(StrEnum):
+    """Where a finding stands; `aged-out` is an end long past, which nobody mended."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    AGED_OUT = "aged-out"
+
+
+class Reason(StrEnum):
+    """Why something is announced, or why not; shown on the card and in the log."""
+
+    NEW = "new"
+    TIER = "nearer"
+    RAISED = "raised"
+    REMINDER = "reminder"
+    REPLACED = "replaced"
+    RESOLVED = "resolved"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """The last thing a receiver was told of a finding, and accepted."""
+
+    receiver: str
+    reason: Reason
+    severity: Severity
+    when: datetime
+    tier: int | None = None
+    expires_on: datetime | None = None
+    counted: bool = False
+    """Whether cards only counted it so far, without ever showing it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One problem on one resource through all its life: a row of the table `findings`."""
+
+    fingerprint: str
+    rule: str
+    severity: Severity
+    resource_id: str
+    resource_name: str
+    title: str
+    facts: Mapping[str, Fact]
+    variant: str = ""
+    status: Status = Status.OPEN
+    expires_on: datetime | None = None
+    superseded_on: datetime | None = None
+    includes: tuple[str, ...] = ()
+    owners: tuple[Owner, ...] = ()
+    team: str = ""
+    """The team whose channel is told; empty for the fallback."""
+    team_note: str = ""
+    """Why the card goes elsewhere than the resource's tag says."""
+    first_seen: datetime
+    changed: datetime
+    resolved_at: datetime | None = None
+    not_before: datetime | None = None
+    """Nothing is announced before this moment (grace)."""
+    announced: tuple[Notice, ...] = ()
+    revision: int = 1
+    etag: str = field(default="", compare=False)
+    """The row's version when it was read; empty for a finding not stored yet."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the problem still stands."""
+        return self.status is Status.OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What one scan saw: findings, ends that aged out, and what could not be decided."""
+
+    findings: tuple[Finding, ...]
+    aged_out: frozenset[str]
+    undecided: frozenset[str]
+
+
+def evaluate(snapshot: Snapshot, rules: Iterable[Rule]) -> Observed:
+    """Run every rule over a snapshot; a hit on absence counts only where everything was read."""
+    findings: dict[str, Finding] = {}
+    aged_out, undecided = set(), set()
+    for rule in rules:
+        for hit in rule.check(snapshot):
+            finding = _finding(rule, hit, snapshot.taken)
+            if any(unread.kind in rule.absence and overlap(unread.scope, hit.absent_in) for unread in snapshot.unread):
+                undecided.add(finding.fingerprint)
+            elif hit.aged_out:
+                aged_out.add(finding.fingerprint)
+            else:
+                # Two problems under one name are one row: the worse tells.
+                findings[finding.fingerprint] = max(
+                    findings.get(finding.fingerprint, finding), finding, key=lambda one: one.severity
+                )
+    return Observed(
+        findings=tuple(findings.values()),
+        aged_out=frozenset(aged_out - findings.keys()),
+        undecided=frozenset(undecided),
+    )
+
+
+def _finding(rule: Rule, hit: Hit, now: datetime) -> Finding:
+    return Finding(
+        fingerprint=fingerprint(rule.id, hit.resource_id, hit.key),
+        rule=rule.id,
+        severity=rule.severity if hit.severity is None else hit.severity,
+        resource_id=hit.resource_id,
+        resource_name=hit.resource_name,
+        title=hit.title,
+        facts=hit.facts,
+        variant=hit.variant,
+        expires_on=hit.expires_on,
+        superseded_on=hit.superseded_on,
+        includes=hit.includes,
+        first_seen=now,
+        changed=now,
+    )
+
+
+def reconcile(
+    stored: Sequence[Finding], observed: Observed, snapshot: Snapshot, rules: Iterable[Rule]
+) -> tuple[Finding, ...]:
+    """The findings as they should be stored now; one equal to its stored self needs no write.
+
+    A finding that is not seen any more is resolved only if everything its rule reads was read.
+    """
+    by_id = {rule.id: rule for rule in rules}
+    before = {finding.fingerprint: finding for finding in stored}
+    now = snapshot.taken
+    after: dict[str, Finding] = {}
+    for seen in observed.findings:
+        old = before.get(seen.fingerprint)
+        if old and old.open and _ownerless(seen, snapshot):
+            # Another team would be told of it as new, only because a tag could not be read.
+            seen = replace(seen, owners=old.owners, team=old.team, team_note=old.team_note)
+        after[seen.fingerprint] = _merge(old, seen, now) if old else seen
+    for finding in stored:
+        if finding.fingerprint in after:
+            continue
+        if not finding.open or not _decidable(finding, observed, snapshot, by_id):
+            after[finding.fingerprint] = finding
+        else:
+            aged = finding.fingerprint in observed.aged_out
+            after[finding.fingerprint] = replace(
+                finding,
+                status=Status.AGED_OUT if aged else Status.RESOLVED,
+                resolved_at=now,
+                changed=now,
+                revision=finding.revision + 1,
+            )
+    return tuple(after.values())
+
+
+def _decidable(finding: Finding, observed: Observed, snapshot: Snapshot, rules: Mapping[str, Rule]) -> bool:
+    rule = rules.get(finding.rule)
+    if rule is None or finding.fingerprint in observed.undecided:
+        # A rule of another version of this program: what wrote the row must judge it.
+        return False
+    return not any(
+        (unread.kind in rule.reads and _hides(unread.scope, finding.resource_id)) or unread.kind in rule.absence
+        for unread in snapshot.unread
+    )
+
+
+def _ownerless(finding: Finding, snapshot: Snapshot) -> bool:
+    return any(unread.kind is Owner and covers(unread.scope, finding.resource_id) for unread in snapshot.unread)
+
+
+def _hides(scope: str, resource_id: str) -> bool:
+    """Whether what is missing in a scope may have to do with a resource.
+
+    A path of Entra and one of ARM say nothing of each other, and rules join the two.
+    """
+    return covers(scope, resource_id) or _tree(scope) != _tree(resource_id)
+
+
+def _tree(path: str) -> list[str]:
+    return path.lower().split("/")[:2]
+
+
+def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
+    """The stored finding with what is seen now; a problem that comes back starts its story again."""
+    if not old.open:
+        return replace(seen, first_seen=now, revision=old.revision + 1, etag=old.etag)
+    merged = replace(
+        seen,
+        first_seen=old.first_seen,
+        not_before=old.not_before,
+        announced=old.announced,
+        revision=old.revision,
+        changed=old.changed,
+        etag=old.etag,
+    )
+    if merged == old:
+        return old
+    return replace(merged, changed=now, revision=old.revision + 1)

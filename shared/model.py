@@ -1,0 +1,289 @@
+"""What a scan sees of a tenant: frozen records, no I/O, Graph's and ARM's own nouns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum, StrEnum
+
+TENANT = "/"
+"""The scope that covers everything: Entra objects have no narrower one."""
+
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""Stands for the end of a credential that has none, where an end has to be written down."""
+
+
+class Severity(IntEnum):
+    """How bad a finding is; ordered, so that two can be compared."""
+
+    INFO = 0
+    WARNING = 1
+    CRITICAL = 2
+
+    @property
+    def label(self) -> str:
+        """The lower-case word used in settings, tables and reports."""
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, text: str) -> Severity:
+        """The severity of that name; raises ValueError for any other text."""
+        try:
+            return cls[text.strip().upper()]
+        except KeyError:
+            raise ValueError(f"{text!r} is no severity: info, warning or critical") from None
+
+
+class CredentialKind(StrEnum):
+    """What a credential is; Graph keeps the two kinds in two lists."""
+
+    SECRET = "secret"  # noqa: S105
+    CERTIFICATE = "certificate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A passwordCredential or keyCredential; dates are UTC, `end` is None if it never ends.
+
+    Source: https://learn.microsoft.com/graph/api/resources/passwordcredential and keycredential.
+    """
+
+    kind: CredentialKind
+    key_id: str
+    name: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    custom_id: str = ""
+    """customKeyIdentifier as sent; the hex thumbprint of a certificate, or any text."""
+    usage: str = ""
+    """`Sign` or `Verify` of a certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who is responsible: an Entra principal (object id, perhaps name and address) or a tag's text."""
+
+    object_id: str = ""
+    name: str = ""
+    mail: str = ""
+    source: str = ""
+    """Where it was read: `application`, `service principal` or `tag NAME of RESOURCE`."""
+
+    @property
+    def label(self) -> str:
+        """The best available text for a person to recognise this owner by."""
+        return self.name or self.mail or self.object_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """An Entra app registration with its credentials."""
+
+    object_id: str
+    app_id: str
+    name: str = ""
+    credentials: tuple[Credential, ...] = ()
+    disabled: str = ""
+    """disabledByMicrosoftStatus, if Microsoft disabled it."""
+
+    @property
+    def id(self) -> str:
+        """A path of Graph, used as the resource id of findings."""
+        return f"/applications/{self.object_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePrincipal:
+    """An enterprise application: an app's identity in this tenant, with credentials of its own."""
+
+    object_id: str
+    app_id: str
+    name: str = ""
+    type: str = "Application"
+    enabled: bool = True
+    owner_tenant: str = ""
+    """appOwnerOrganizationId: the tenant that holds the application object."""
+    credentials: tuple[Credential, ...] = ()
+    disabled: str = ""
+
+    @property
+    def id(self) -> str:
+        """A path of Graph, used as the resource id of findings."""
+        return f"/servicePrincipals/{self.object_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedApplication:
+    """An application or service principal in Entra's recycle bin, where it stays for 30 days.
+
+    Source: https://learn.microsoft.com/graph/api/directory-deleteditems-list.
+    """
+
+    object_id: str
+    app_id: str
+    deleted: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """An Azure subscription that the app may read."""
+
+    subscription_id: str
+    name: str = ""
+    tenant_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Its ARM resource id."""
+        return f"/subscriptions/{self.subscription_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedCluster:
+    """An AKS cluster; `client_id` is empty when it runs on a managed identity."""
+
+    id: str
+    name: str
+    resource_group: str
+    subscription_id: str
+    location: str = ""
+    client_id: str = ""
+    node_pools: tuple[str, ...] = ()
+    provisioning_state: str = ""
+    power_state: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    identity_type: str = ""
+    """`SystemAssigned`, `UserAssigned` or `None`; empty on a service-principal cluster."""
+    principal_id: str = ""
+    """Object id of a system-assigned identity; ARM leaves it out for a user-assigned one."""
+    identities: tuple[UserAssignedIdentity, ...] = ()
+    """User-assigned identities of the control plane, as the cluster shows them."""
+    kubelet: UserAssignedIdentity | None = None
+    """None: the cluster shows none (service principal, or it failed), which does not mean that it has none."""
+    addons: Mapping[str, UserAssignedIdentity] = field(default_factory=dict)
+    """Identities of add-ons by the add-on's name."""
+    tenant_id: str = ""
+    node_resource_group: str = ""
+    pools: tuple[NodePool, ...] = ()
+    network_plugin: str = ""
+    outbound_type: str = ""
+    private: bool = False
+    """Whether the API server has a private address only."""
+    private_dns_zone: str = ""
+    """`system`, `none` or the id of a zone that was brought along."""
+    oidc_issuer: str = ""
+    """Empty when the cluster issues no tokens for workload identities."""
+    sku: str = ""
+    """`Base` or `Automatic`."""
+    node_provisioning: str = ""
+    """`Auto` when the cluster makes virtual machines by itself instead of scaling its pools."""
+
+    @property
+    def node_group_id(self) -> str:
+        """The ARM id of the resource group that holds the nodes; empty if the cluster shows none."""
+        if not self.node_resource_group:
+            return ""
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.node_resource_group}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """Something that could not be read, and why: a value, never an empty list."""
+
+    kind: type
+    """The record type that is missing."""
+    scope: str
+    """The resource path it is missing from; TENANT for all of Entra."""
+    reason: str
+    permission: str = ""
+    """The permission that would mend it, by name; empty if the fault is another one."""
+    passing: bool = False
+    """Whether the same read may succeed the next time (a fault, not a refusal)."""
+
+    @property
+    def key(self) -> str:
+        """What makes two unread sources of two scans the same one."""
+        return f"{self.kind.__name__} {self.scope.lower()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """The numbers that rules compare with, from Settings."""
+
+    notice_days: tuple[int, ...] = (60, 30, 14, 7, 3, 1)
+    """Descending tiers, in days before an end."""
+    ended: timedelta = timedelta(days=30)
+    """How long past its end a credential is still a problem and not a leftover."""
+
+    @property
+    def window(self) -> timedelta:
+        """How long before an end a credential is first reported."""
+        return timedelta(days=max(self.notice_days))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that one scan read of a tenant, and all that it could not read."""
+
+    taken: datetime
+    tenant_id: str
+    thresholds: Thresholds = Thresholds()
+    subscriptions: tuple[Subscription, ...] = ()
+    clusters: tuple[ManagedCluster, ...] = ()
+    applications: tuple[Application, ...] = ()
+    """Only those near an end, behind a cluster, or with an open finding."""
+    service_principals: tuple[ServicePrincipal, ...] = ()
+    """As applications; those of managed identities are left out."""
+    deleted: tuple[DeletedApplication, ...] = ()
+    """Entra's recycle bin, as far as clusters depend on it."""
+    known: frozenset[str] = frozenset()
+    """App ids behind clusters that an earlier scan saw alive."""
+    unread: tuple[Unread, ...] = ()
+    unread_before: frozenset[str] = frozenset()
+    """Keys of what the scan before this one could not read."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """How many of each were read: applications, service_principals, subscriptions, clusters."""
+
+
+def covers(scope: str, resource_id: str) -> bool:
+    """Whether a resource path lies in a scope, compared by segment and without case as ARM does."""
+    if scope == TENANT:
+        return True
+    outer = scope.lower().rstrip("/").split("/")
+    return resource_id.lower().split("/")[: len(outer)] == outer
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two scopes have any resource in common."""
+    return covers(one, other) or covers(other, one)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserAssignedIdentity:
+    """A user-assigned managed identity: as ARM has it, or as a cluster shows the one it was given.
+
+    Source: https://learn.microsoft.com/rest/api/managedidentity/user-assigned-identities.
+    """
+
+    id: str
+    client_id: str = ""
+    principal_id: str = ""
+    tenant_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last segment of its id."""
+        return self.id.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePool:
+    """An agent pool of a cluster."""
+
+    name: str
+    type: str = ""
+    """`VirtualMachineScaleSets`, `VirtualMachines` or `AvailabilitySet`."""
+    subnet_id: str = ""
+    """A subnet that was brought along; empty when AKS made the network."""

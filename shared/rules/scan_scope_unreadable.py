@@ -1,0 +1,74 @@
+"""What the scan itself could not read: the watcher's own blindness is a finding like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model import (
+    TENANT,
+    Application,
+    DeletedApplication,
+    ManagedCluster,
+    Owner,
+    ServicePrincipal,
+    Severity,
+    Snapshot,
+    Subscription,
+    Unread,
+)
+from ..rule import Hit, Runbook, rule
+
+
+@rule(
+    reads=(),
+    severity=Severity.WARNING,
+    severities="warning; critical if Microsoft Graph or every subscription cannot be read",
+    title="A source could not be read",
+    runbook=Runbook(
+        symptom="Fusewatch is blind there: what ends or vanishes is not seen, and nothing there is called resolved.",
+        cause="A refusal is reported at once, a passing fault when it happens in two scans in a row.",
+        confirm="python -m shared scan --dry-run --format json",
+        fix="",
+        durable="Grant the permission that the finding names: docs/permissions.md says who can grant it, and where.",
+    ),
+    docs="https://learn.microsoft.com/azure/role-based-access-control/built-in-roles#reader",
+)
+def scan_scope_unreadable(snapshot: Snapshot) -> Iterator[Hit]:
+    """A source could not be read in full: refused, or failing for the second scan in a row."""
+    told: dict[tuple[str, str], list[Unread]] = {}
+    for unread in snapshot.unread:
+        if not unread.passing or unread.key in snapshot.unread_before:
+            told.setdefault((_SOURCES.get(unread.kind, unread.kind.__name__), unread.scope), []).append(unread)
+    lost = {scope.lower() for source, scope in told if source in (CLUSTERS, SUBSCRIPTIONS)}
+    nothing = all(subscription.id.lower() in lost for subscription in snapshot.subscriptions)
+    for (source, scope), unreads in told.items():
+        where = "" if scope == TENANT else f" of {scope}"
+        reasons = sorted({f"it needs {one.permission}" if one.permission else one.reason for one in unreads})
+        blind = source == GRAPH or (source in (CLUSTERS, SUBSCRIPTIONS) and (nothing or scope == TENANT))
+        yield Hit(
+            resource_id=scope,
+            resource_name=scope.rsplit("/", 1)[-1] or "the tenant",
+            key=source,
+            title=f"{source}{where} could not be read in full: {'; '.join(reasons)}",
+            facts={
+                "source": source,
+                "kinds": sorted({one.kind.__name__ for one in unreads}),
+                "reasons": sorted({one.reason for one in unreads}),
+                "permissions": sorted({one.permission for one in unreads if one.permission}),
+            },
+            severity=Severity.CRITICAL if blind else Severity.WARNING,
+        )
+
+
+GRAPH = "Microsoft Graph"
+"""One source for a person, however many of its listings failed."""
+CLUSTERS = "AKS clusters"
+SUBSCRIPTIONS = "Azure subscriptions"
+_SOURCES = {
+    Application: GRAPH,
+    ServicePrincipal: GRAPH,
+    DeletedApplication: GRAPH,
+    ManagedCluster: CLUSTERS,
+    Subscription: SUBSCRIPTIONS,
+    Owner: "Owners",
+}

@@ -1,0 +1,158 @@
+"""`make demo`: months of the retailer's life, watched; leaves a timeline and the cards in build/demo."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from shared import app
+from shared.settings import Settings
+
+from . import Simulator, Tenant, load
+from .azurite import ROOT, Azurite
+from .story import Pause
+from .teams import Post
+
+OUTPUT = ROOT / "build" / "demo"
+LAST = datetime(2026, 10, 4, 6, tzinfo=UTC)
+PATIENCE = timedelta(days=1)
+"""How often the demo scans; a real app scans every six hours."""
+
+
+class Demo:
+    """The story, told a day at a time."""
+
+    def __init__(self, azure: Simulator, settings: Settings, console: Console) -> None:
+        self.azure = azure
+        self.tenant: Tenant = azure.tenant
+        self.settings = settings
+        self.console = console
+        self.seen: dict[str, int] = {}
+        self.scans = 0
+        self.told_pause: set[str] = set()
+        self.titles: set[str] = set()
+
+    async def run(self) -> None:
+        """Scan and settle every morning, unless the story says that the app was stopped."""
+        now = self.azure.now
+        async with app.connect(self.settings) as clients:
+            while now <= LAST:
+                self.azure.now = now
+                for step in self.tenant.advance(now):
+                    self.say(step.at, "•", step.text, "bold")
+                pause = self.pause(now)
+                if pause and pause.text not in self.told_pause:
+                    self.told_pause.add(pause.text)
+                    self.say(pause.start, "•", pause.text, "bold")
+                if not pause:
+                    report = await app.scan(clients, self.settings, now)
+                    await app.settle(clients, self.settings, now, report.snapshot.tenant_id)
+                    self.titles |= {finding.title for finding in report.findings}
+                    self.scans += 1
+                    self.new_cards()
+                now += PATIENCE
+
+    def pause(self, now: datetime) -> Pause | None:
+        """The pause of the story that a moment lies in."""
+        return next((pause for pause in self.tenant.pauses if pause.start <= now < pause.end), None)
+
+    def new_cards(self) -> None:
+        """Tell of the cards that came since the last look."""
+        for team in self.azure.channels:
+            posts = self.azure.cards(team)
+            for post in posts[self.seen.get(team, 0) :]:
+                for line in lines(post, self.titles):
+                    self.say(post.at, "→", f"#{team}: {line}", "green" if line.startswith("✓") else "cyan")
+            self.seen[team] = len(posts)
+
+    def say(self, at: datetime, mark: str, text: str, style: str) -> None:
+        """One line of the timeline."""
+        self.console.print(Text.assemble((f"{at:%a %d %b %Y}  ", "dim"), (f"{mark} {text}", style)), soft_wrap=True)
+
+
+def lines(post: Post, titles: set[str]) -> list[str]:
+    """What a card tells: the titles of findings it shows, and whether these are resolved."""
+    found: list[str] = []
+
+    def walk(node: Any) -> None:
+        if isinstance(node, list):
+            for one in node:
+                walk(one)
+        elif isinstance(node, dict):
+            if node.get("type") == "RichTextBlock":
+                text = "".join(run.get("text", "") for run in node["inlines"]).strip()
+                if text in titles or text.startswith("✓"):
+                    found.append(text)
+            for value in node.values():
+                walk(value)
+
+    walk(post.card)
+    return found
+
+
+def picture(page: Path, target: Path) -> bool:
+    """Draw the page with a Chromium, where there is one."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+    program = next(filter(None, map(shutil.which, names)), str(mac) if mac.exists() else None)
+    if not program:
+        return False
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            [program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+            + ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+            + [f"--user-data-dir={profile}", "--window-size=1000,14000", f"--screenshot={target}", page.as_uri()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=90,
+            check=False,
+        )
+    return target.exists()
+
+
+def main() -> int:
+    """Run the demo; the exit status is 0 when the story was told to its end."""
+    logging.basicConfig(level=logging.ERROR)
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    for old in OUTPUT.iterdir():
+        old.unlink()
+    began = time.monotonic()
+    console = Console(highlight=False, record=True, width=None if sys.stdout.isatty() else 160)
+    with tempfile.TemporaryDirectory() as folder, Simulator(load("retailer")) as azure:
+        azurite = Azurite(Path(folder))
+        azurite.start()
+        try:
+            os.environ.update(azure.environment)
+            settings = Settings.from_env({**azure.environment, "AzureWebJobsStorage": azurite.connection_string})
+            demo = Demo(azure, settings, console)
+            console.print("Northwind Retail, seven months in a minute: every line with → is a card in Teams.\n")
+            asyncio.run(demo.run())
+            page = OUTPUT / "cards.html"
+            page.write_text(azure.page(), encoding="utf-8")
+        finally:
+            azurite.stop()
+        cards = sum(demo.seen.values())
+    console.print(f"\n{demo.scans} scans, {cards} cards, {time.monotonic() - began:.0f} seconds.")
+    (OUTPUT / "timeline.txt").write_text(console.export_text(), encoding="utf-8")
+    drawn = picture(page, OUTPUT / "cards.png")
+    for name in ("timeline.txt", "cards.html", *(["cards.png"] if drawn else [])):
+        print(f"  build/demo/{name}")
+    if not drawn:
+        print("  (no Chromium found: open cards.html in a browser)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

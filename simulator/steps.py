@@ -1,0 +1,89 @@
+"""What can happen in a tenant's story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .credentials import Table, hold, moment, secret
+from .entities import Application, ServicePrincipal
+from .tenant import Change, Tenant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Something that happens in the tenant on a day of the story."""
+
+    at: datetime
+    text: str
+    change: Change
+
+    def apply(self, tenant: Tenant) -> None:
+        """Make it happen."""
+        self.change(tenant)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Action = Callable[[Tenant, Any, datetime], None]
+
+
+def holder(tenant: Tenant, name: str) -> Application | ServicePrincipal:
+    """The application of that name in the tenant file, or else the service principal."""
+    if f"application {name}" in tenant.keys:
+        return tenant.application(name)
+    return tenant.service_principal(name)
+
+
+def _add_secret(tenant: Tenant, row: Table, at: datetime) -> None:
+    holder(tenant, row["to"]).secrets.append(secret(tenant.id, row["to"], row, at))
+
+
+def _remove_secret(tenant: Tenant, row: Table, at: datetime) -> None:
+    entity = holder(tenant, row["of"])
+    entity.secrets = [one for one in entity.secrets if one.name != row["name"]]
+
+
+def _add_certificate(tenant: Tenant, row: Table, at: datetime) -> None:
+    hold(tenant.id, row["to"], holder(tenant, row["to"]), row, at)
+
+
+def _remove_certificate(tenant: Tenant, row: Table, at: datetime) -> None:
+    entity = holder(tenant, row["of"])
+    gone = {one.thumbprint for one in entity.certificates if one.end == moment(row["until"])}
+    entity.certificates = [one for one in entity.certificates if one.thumbprint not in gone]
+    entity.secrets = [one for one in entity.secrets if one.custom_id is None or one.custom_id not in gone]
+
+
+def _delete(tenant: Tenant, name: str, at: datetime) -> None:
+    tenant.delete(holder(tenant, name), at)
+
+
+def _convert(tenant: Tenant, name: str, at: datetime) -> None:
+    tenant.convert(tenant.cluster(name), at)
+
+
+ACTIONS: Mapping[str, Action] = {
+    "add_secret": _add_secret,
+    "remove_secret": _remove_secret,
+    "add_certificate": _add_certificate,
+    "remove_certificate": _remove_certificate,
+    "delete": _delete,
+    "convert": _convert,
+}
+"""What a [[step]] of a tenant file can do, by the key it is written under."""
+
+
+def step(row: Table) -> Step:
+    """The step that a row describes."""
+    at = moment(row["date"])
+    actions = [(ACTIONS[name], value) for name, value in row.items() if name not in ("date", "text")]
+
+    def change(tenant: Tenant) -> None:
+        for action, value in actions:
+            action(tenant, value, at)
+
+    return Step(at=at, text=row["text"], change=change)

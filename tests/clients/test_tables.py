@@ -1,0 +1,203 @@
+"""The table adapter against Azurite: a real table service, no stand-in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.data.tables import TableServiceClient, UpdateMode
+
+from shared.clients.rows import SCHEMA, TEXT, Due, cut, finding_of, finding_row
+from shared.clients.storage import ConflictError, LeaseError, StorageError
+from shared.clients.tables import AZURITE, Change, Tables
+from shared.findings import Finding
+from simulator import Fault
+from simulator.azurite import Azurite
+
+from ..builders import finding
+from ..conftest import QUICK, Watch, day
+
+NOW = day("2026-09-13T06:00")
+TENANT = "00000000-0000-4000-8000-000000000001"
+
+
+def tables(azurite: Azurite) -> Tables:
+    return Tables(connection_string=azurite.connection_string, patience=QUICK)
+
+
+def change(one: Finding, *, due: bool = False, was_due: bool = False) -> Change:
+    row = Due(fingerprint=one.fingerprint)
+    return Change(finding=one, due=row if due else None, was_due=row if was_due else None)
+
+
+def edit(azurite: Azurite, table: str, row: dict[str, Any]) -> None:
+    """Somebody edits a row by hand."""
+    with TableServiceClient.from_connection_string(azurite.connection_string) as service:
+        service.get_table_client(table).upsert_entity(row, mode=UpdateMode.MERGE)
+
+
+async def test_a_finding_comes_back_as_it_was_written(azurite: Azurite) -> None:
+    one = finding(expires_on=NOW, facts={"a": "it's “quoted”", "list": ["x", "y"], "none": []})
+    async with tables(azurite) as store:
+        assert (await store.list_findings(TENANT)).findings == ()
+        await store.save_findings(TENANT, [change(one, due=True)])
+        stored = await store.list_findings(TENANT)
+    assert stored.findings == (one,)
+    assert list(stored.due) == [one.fingerprint]
+    assert stored.findings[0].etag
+
+
+async def test_more_findings_than_a_transaction_holds(azurite: Azurite) -> None:
+    many = [finding(fingerprint=f"{number:032x}") for number in range(130)]
+    async with tables(azurite) as store:
+        saved = await store.save_findings(TENANT, [change(one, due=True) for one in many])
+        assert len({one.etag for one in saved}) > 1
+        stored = await store.list_findings(TENANT)
+        assert len(stored.findings) == len(stored.due) == len(await store.list_due(TENANT)) == 130
+        await store.save_findings(TENANT, [change(one, was_due=True) for one in saved])
+        assert await store.list_due(TENANT) == []
+
+
+async def test_a_row_that_changed_meanwhile_is_a_conflict(azurite: Azurite) -> None:
+    async with tables(azurite) as store:
+        (saved,) = await store.save_findings(TENANT, [change(finding())])
+        await store.save_findings(TENANT, [change(saved)])
+        with pytest.raises(ConflictError, match="changed meanwhile"):
+            await store.save_findings(TENANT, [change(saved)])
+        with pytest.raises(ConflictError):
+            await store.save_findings(TENANT, [change(finding())])
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"facts": "not json"},
+        {"facts": "[1]"},
+        {"facts": '{"a": 1}'},
+        {"severity": "dreadful"},
+        {"status": 5},
+        {"first_seen": ""},
+        {"first_seen": "yesterday"},
+        {"revision": "many"},
+        {"announced": '[{"receiver": 1}]'},
+        {"owners": "{}x"},
+        {"includes": "7"},
+    ],
+)
+async def test_an_edited_row_stops_nothing_and_is_replaced_when_the_problem_is_seen_again(
+    watch: Watch, azurite: Azurite, edited: dict[str, Any]
+) -> None:
+    watch.advance(NOW)
+    await watch.run(NOW)
+    row = next(row for row in azurite.rows("findings") if row.get("rule") == "aks_service_principal_expiry")
+    edit(azurite, "findings", {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"], **edited})
+    await watch.run(NOW + timedelta(hours=6))
+    after = next(one for one in azurite.rows("findings") if one["RowKey"] == row["RowKey"])
+    assert finding_of(after).open
+    assert after["title"] == row["title"]
+
+
+async def test_a_row_of_a_newer_version_is_left_alone(watch: Watch, azurite: Azurite) -> None:
+    watch.advance(NOW)
+    await watch.run(NOW)
+    row = next(row for row in azurite.rows("findings") if row.get("rule") == "aks_service_principal_expiry")
+    keys = {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
+    edit(azurite, "findings", {**keys, "schema": SCHEMA + 1, "title": "of another version"})
+    before = next(one for one in azurite.rows("findings") if one["RowKey"] == row["RowKey"])
+    await watch.run(NOW + timedelta(hours=6))
+    assert next(one for one in azurite.rows("findings") if one["RowKey"] == row["RowKey"]) == before
+
+
+async def test_an_orphaned_due_row_is_removed(watch: Watch, azurite: Azurite) -> None:
+    await watch.run(NOW)
+    partition = azurite.rows("findings")[0]["PartitionKey"]
+    edit(azurite, "findings", {"PartitionKey": partition, "RowKey": "due-" + "0" * 32, "tries": "x", "not_before": 7})
+    await watch.settle(NOW + timedelta(minutes=1))
+    assert not [row for row in azurite.rows("findings") if row["RowKey"].startswith("due-")]
+
+
+async def test_runs_take_turns(azurite: Azurite) -> None:
+    async with tables(azurite) as store:
+        async with store.lease("first", NOW) as lease:
+            lease.check()
+            with pytest.raises(LeaseError, match="first is writing"):
+                async with store.lease("second", NOW + timedelta(minutes=1)):
+                    pytest.fail("two runs at the same time")
+        async with store.lease("second", NOW):
+            pass
+        # A run that was killed keeps the lease until it ends; then the next one takes it, and the first notices.
+        async with store.lease("stuck", NOW) as stuck, store.lease("next", NOW + timedelta(minutes=6)):
+            with pytest.raises(LeaseError):
+                await stuck._write(stuck._etag, NOW)
+
+
+async def test_storage_that_is_away_is_said_and_nothing_is_lost(watch: Watch, azurite: Azurite) -> None:
+    watch.advance(NOW)
+    await watch.scan(NOW)
+    before = azurite.rows("findings")
+    azurite.stop()
+    try:
+        with pytest.raises(StorageError, match="storage cannot be reached"):
+            await watch.settle(NOW)
+        with pytest.raises(StorageError):
+            await watch.scan(NOW)
+    finally:
+        azurite.start()
+    assert azurite.rows("findings") == before
+    assert (await watch.settle(NOW)).accepted > 0
+
+
+async def test_a_crash_after_the_card_repeats_it_at_worst(watch: Watch, azurite: Azurite) -> None:
+    watch.advance(NOW)
+    await watch.scan(NOW)
+    watch.azure.add(Fault(path="/workflows/", host="teams", reset="after"))
+    assert (await watch.settle(NOW)).accepted == 0
+    watch.azure.clear()
+    assert (await watch.settle(NOW + timedelta(hours=2))).accepted > 0
+    count = len(watch.azure.cards("shop"))
+    await watch.settle(NOW + timedelta(hours=4))
+    assert len(watch.azure.cards("shop")) == count
+
+
+def test_a_text_too_long_is_cut_visibly() -> None:
+    assert cut("x" * TEXT) == "x" * TEXT
+    for text in ("x" * (TEXT + 1), "😀" * TEXT):
+        assert cut(text).endswith("(cut)")
+        assert len(cut(text).encode("utf-16-le")) <= 2 * TEXT
+    assert len(str(finding_row(TENANT, finding(title="é" * 40_000))["title"])) <= TEXT
+
+
+async def test_a_wrong_connection_string_is_not_repeated() -> None:
+    with pytest.raises(StorageError, match="AzureWebJobsStorage") as caught:
+        Tables(connection_string="AccountName=x;Key=THE-KEY")
+    assert "THE-KEY" not in repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def test_the_development_storage_is_azurite() -> None:
+    async with Tables(connection_string="UseDevelopmentStorage=true") as store:
+        assert store._service.url == "http://127.0.0.1:10002/devstoreaccount1"
+    assert "devstoreaccount1" in AZURITE
+
+
+async def test_a_storage_account_is_reached_by_identity(watch: Watch) -> None:
+    """Construction only: Azurite's tables know no tokens, and there is no Azure here."""
+    from azure.identity.aio import ManagedIdentityCredential
+
+    endpoint = "https://account.table.core.windows.net"
+    async with (
+        ManagedIdentityCredential(client_id=watch.env["AZURE_CLIENT_ID"]) as identity,
+        Tables(endpoint=endpoint, credential=identity) as store,
+    ):
+        assert store._service.url == endpoint
+        assert store._service.credential is identity
+
+
+async def test_a_refusal_names_the_role(azurite: Azurite) -> None:
+    wrong = azurite.connection_string.replace("Eby8vdM02xNOcqFlqUw", "AAAAAAAAAAAAAAAAAAA")
+    async with Tables(connection_string=wrong, patience=QUICK) as store:
+        with pytest.raises(StorageError, match="Storage Table Data Contributor") as caught:
+            await store.list_findings(TENANT)
+    assert isinstance(caught.value.__cause__, HttpResponseError)

@@ -1,0 +1,121 @@
+import pytest
+
+from shared.model import (
+    Application,
+    DeletedApplication,
+    ManagedCluster,
+    Owner,
+    ServicePrincipal,
+    Severity,
+    Subscription,
+)
+from shared.rules import scan_scope_unreadable as rule
+from tests.builders import cluster, hits, subscription, unread
+
+WARNING, CRITICAL = Severity.WARNING, Severity.CRITICAL
+ONE, TWO = "/subscriptions/1", "/subscriptions/2"
+BOTH = {"subscriptions": (subscription("1"), subscription("2"))}
+PASSING = unread(ManagedCluster, ONE, reason="HTTP 503", passing=True)
+
+
+def told(*records, **changes):
+    return [(hit.key, hit.resource_id, hit.severity) for hit in hits(rule, *records, **changes)]
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        pytest.param([unread(Application)], [("Microsoft Graph", "/", CRITICAL)], id="Graph refuses applications"),
+        pytest.param(
+            [unread(ServicePrincipal)], [("Microsoft Graph", "/", CRITICAL)], id="Graph refuses service principals"
+        ),
+        pytest.param(
+            [unread(Application), unread(ServicePrincipal), unread(DeletedApplication)],
+            [("Microsoft Graph", "/", CRITICAL)],
+            id="Graph refuses everything: one finding",
+        ),
+        pytest.param([unread(ManagedCluster, ONE)], [("AKS clusters", ONE, WARNING)], id="one subscription of two"),
+        pytest.param(
+            [unread(ManagedCluster, ONE), unread(ManagedCluster, TWO)],
+            [("AKS clusters", ONE, CRITICAL), ("AKS clusters", TWO, CRITICAL)],
+            id="every subscription",
+        ),
+        pytest.param(
+            [unread(ManagedCluster, ONE.upper()), unread(Subscription, TWO)],
+            [("AKS clusters", ONE.upper(), CRITICAL), ("Azure subscriptions", TWO, CRITICAL)],
+            id="every subscription, each in its own way",
+        ),
+        pytest.param(
+            [unread(ManagedCluster, ONE), unread(ManagedCluster, TWO, passing=True)],
+            [("AKS clusters", ONE, WARNING)],
+            id="a fault that may pass does not make it every subscription",
+        ),
+        pytest.param([unread(Subscription)], [("Azure subscriptions", "/", CRITICAL)], id="no list of subscriptions"),
+        pytest.param([unread(ManagedCluster)], [("AKS clusters", "/", CRITICAL)], id="no subscription is readable"),
+        pytest.param([unread(Owner)], [("Owners", "/", WARNING)], id="owners are a lesser loss"),
+        pytest.param([unread(dict, ONE)], [("dict", ONE, WARNING)], id="a kind without a name of its own"),
+    ],
+)
+def test_a_refusal_is_told_at_once(records, expected):
+    assert told(*records, **BOTH) == expected
+
+
+def test_a_subscription_that_vanished_when_no_other_is_left():
+    assert told(unread(ManagedCluster, ONE), subscriptions=()) == [("AKS clusters", ONE, CRITICAL)]
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param(frozenset(), [], id="the first time"),
+        pytest.param(frozenset({unread(ManagedCluster, TWO).key}), [], id="another scope failed before"),
+        pytest.param(frozenset({unread(Owner, ONE).key}), [], id="another kind failed before"),
+        pytest.param(frozenset({PASSING.key}), [("AKS clusters", ONE, WARNING)], id="the second time in a row"),
+        pytest.param(
+            frozenset({unread(ManagedCluster, ONE.upper()).key}),
+            [("AKS clusters", ONE, WARNING)],
+            id="the second time, its scope written otherwise",
+        ),
+    ],
+)
+def test_a_passing_fault_is_told_the_second_time(before, expected):
+    assert told(PASSING, unread_before=before, **BOTH) == expected
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param([], id="everything was read"),
+        pytest.param([cluster()], id="everything was read, and something found"),
+    ],
+)
+def test_silent(records):
+    assert told(*records, unread_before=frozenset({PASSING.key})) == []
+
+
+@pytest.mark.parametrize(
+    ("records", "title"),
+    [
+        (
+            [unread(Application, permission="Application.Read.All"), unread(ServicePrincipal, reason="HTTP 503")],
+            "Microsoft Graph could not be read in full: HTTP 503; it needs Application.Read.All",
+        ),
+        (
+            [unread(ManagedCluster, ONE, permission="Reader")],
+            "AKS clusters of /subscriptions/1 could not be read in full: it needs Reader",
+        ),
+    ],
+)
+def test_the_title_names_the_permission_or_the_fault(records, title):
+    assert [hit.title for hit in hits(rule, *records, **BOTH)] == [title]
+
+
+def test_facts():
+    (hit,) = hits(rule, unread(Application, permission="P"), unread(ServicePrincipal, permission="P", reason="no"))
+    assert hit.facts == {
+        "source": "Microsoft Graph",
+        "kinds": ["Application", "ServicePrincipal"],
+        "reasons": ["HTTP 403", "no"],
+        "permissions": ["P"],
+    }
+    assert hit.resource_name == "the tenant"
