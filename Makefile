@@ -25,8 +25,8 @@ docs: $(INSTALLED) ## Write docs/rules.md from the rules
 	$(BIN)/python -m shared.rules docs/rules.md
 
 requirements: $(INSTALLED) ## Pin the newest versions, with hashes
-	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements.in -o requirements.txt
-	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements-dev.in -c requirements.txt -o requirements-dev.txt
+	$(BIN)/python -m uv pip compile --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements.in -o requirements.txt
+	$(BIN)/python -m uv pip compile --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements-dev.in -c requirements.txt -o requirements-dev.txt
 
 clean: ## Remove what was installed and built
 	rm -rf .venv-* node_modules build
