@@ -132,7 +132,7 @@ async def test_a_run_killed_as_teams_takes_its_card_repeats_that_card_once(
     watch: Watch, azurite: Azurite, nursery: Nursery
 ) -> None:
     azure, now = watch.azure, watch.azure.now
-    host = urlsplit(watch.env["WEBHOOK_FALLBACK"]).hostname or ""
+    host = urlsplit(watch.env["TEAMS_WEBHOOK_URL"]).netloc
     assert nursery.run(1, now, host) == -signal.SIGKILL
     assert len(azure.cards()) == 1
     for minutes in (10, 20):
