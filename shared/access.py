@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
-from .model import covers
+from .scope import covers
 
 
 class Level(StrEnum):
@@ -95,6 +96,24 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserAssignedIdentity:
+    """A user-assigned managed identity: as ARM has it, or as a cluster shows the one it was given.
+
+    Source: https://learn.microsoft.com/rest/api/managedidentity/user-assigned-identities.
+    """
+
+    id: str
+    client_id: str = ""
+    principal_id: str = ""
+    tenant_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last segment of its id."""
+        return self.id.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FederatedIdentityCredential:
     """What a user-assigned identity trusts; a flexible one has an expression instead of a subject.
 
@@ -137,6 +156,84 @@ class Subnet:
     id: str
     route_table_id: str = ""
     nat_gateway_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who changed something in Azure: an object id, and a name to sign in with or an app id; no more personal data."""
+
+    object_id: str = ""
+    upn: str = ""
+    app_id: str = ""
+    confirmed: bool = False
+    """Whether the activity log says so, and not only the event."""
+
+    @property
+    def label(self) -> str:
+        """The best available text for a person to recognise the caller by."""
+        if self.upn:
+            return self.upn
+        return f"app {self.app_id}" if self.app_id else self.object_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """A role assignment that was deleted, as the activity log tells it."""
+
+    assignment: RoleAssignment
+    at: datetime
+    by: Caller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineGrant:
+    """A role assignment that a watched identity, or a group it is in, holds or held: a row of the baseline.
+
+    It is never forgotten because a listing lacks it; then it is lost, and says since when.
+    """
+
+    assignment: RoleAssignment
+    first_seen: datetime
+    via: tuple[str, ...] = ()
+    """Object ids of the watched identities that were ever seen in the group that holds it; empty if one holds it."""
+    deleted_at: datetime | None = None
+    """When it was deleted, or when it was first missed; UTC."""
+    deleted_after: datetime | None = None
+    """The start of the last scan that saw it, when no event told the moment."""
+    deleted_by: Caller | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is gone."""
+        return self.deleted_at is not None
+
+    @property
+    def loss(self) -> str:
+        """What makes two losses the same one: a re-creation has another id, so principal, role and scope do."""
+        one = self.assignment
+        return f"{one.principal_id}|{one.role_id}|{one.scope}".lower()
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The lower-case object ids of the watched identities that it counted for."""
+        return tuple(one.lower() for one in self.via or (self.assignment.principal_id,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Access:
+    """Who may do what, as far as clusters depend on it: one part of a snapshot."""
+
+    assignments: tuple[RoleAssignment, ...] = ()
+    """Of watched identities and of the groups they are in."""
+    definitions: tuple[RoleDefinition, ...] = ()
+    memberships: tuple[Membership, ...] = ()
+    identities: tuple[UserAssignedIdentity, ...] = ()
+    gone: frozenset[str] = frozenset()
+    """Lower-case ids of identities that ARM says do not exist."""
+    federated: tuple[FederatedIdentityCredential, ...] = ()
+    registries: tuple[Registry, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    baseline: tuple[BaselineGrant, ...] = ()
 
 
 def last_segment(path: str) -> str:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 
-TENANT = "/"
-"""The scope that covers everything: Entra objects have no narrower one."""
+from .access import Access
+from .access import UserAssignedIdentity as UserAssignedIdentity
+from .scope import TENANT as TENANT
+from .scope import covers as covers
+from .scope import overlap as overlap
 
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """Stands for the end of a credential that has none, where an end has to be written down."""
@@ -141,6 +144,17 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodePool:
+    """An agent pool of a cluster."""
+
+    name: str
+    type: str = ""
+    """`VirtualMachineScaleSets`, `VirtualMachines` or `AvailabilitySet`."""
+    subnet_id: str = ""
+    """A subnet that was brought along; empty when AKS made the network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedCluster:
     """An AKS cluster; `client_id` is empty when it runs on a managed identity."""
 
@@ -175,6 +189,10 @@ class ManagedCluster:
     """`system`, `none` or the id of a zone that was brought along."""
     oidc_issuer: str = ""
     """Empty when the cluster issues no tokens for workload identities."""
+    workload_identity: bool = False
+    """Whether the webhook that hands those tokens to pods is on."""
+    pod_identity: bool = False
+    """Whether the retired pod-managed identity add-on is on."""
     sku: str = ""
     """`Base` or `Automatic`."""
     node_provisioning: str = ""
@@ -238,6 +256,8 @@ class Snapshot:
     """As applications; those of managed identities are left out."""
     deleted: tuple[DeletedApplication, ...] = ()
     """Entra's recycle bin, as far as clusters depend on it."""
+    access: Access = Access()
+    """Who may do what, as far as clusters depend on it."""
     known: frozenset[str] = frozenset()
     """App ids behind clusters that an earlier scan saw alive."""
     unread: tuple[Unread, ...] = ()
@@ -245,45 +265,3 @@ class Snapshot:
     """Keys of what the scan before this one could not read."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """How many of each were read: applications, service_principals, subscriptions, clusters."""
-
-
-def covers(scope: str, resource_id: str) -> bool:
-    """Whether a resource path lies in a scope, compared by segment and without case as ARM does."""
-    if scope == TENANT:
-        return True
-    outer = scope.lower().rstrip("/").split("/")
-    return resource_id.lower().split("/")[: len(outer)] == outer
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether two scopes have any resource in common."""
-    return covers(one, other) or covers(other, one)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserAssignedIdentity:
-    """A user-assigned managed identity: as ARM has it, or as a cluster shows the one it was given.
-
-    Source: https://learn.microsoft.com/rest/api/managedidentity/user-assigned-identities.
-    """
-
-    id: str
-    client_id: str = ""
-    principal_id: str = ""
-    tenant_id: str = ""
-
-    @property
-    def name(self) -> str:
-        """The last segment of its id."""
-        return self.id.rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodePool:
-    """An agent pool of a cluster."""
-
-    name: str
-    type: str = ""
-    """`VirtualMachineScaleSets`, `VirtualMachines` or `AvailabilitySet`."""
-    subnet_id: str = ""
-    """A subnet that was brought along; empty when AKS made the network."""

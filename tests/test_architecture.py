@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HOSTS = ("function_app", "shared.cli", "shared.__main__", "shared.rules.__main__")
 """What is started: it may know the clock, the environment and files, and calls the use cases."""
-RECORDS = ("shared.model", "shared.findings", "shared.settings", "shared.access", "shared.text")
+MODEL = ("shared.model", "shared.access", "shared.scope")
+RECORDS = (*MODEL, "shared.findings", "shared.settings", "shared.text")
 """What clients know of the core: its records, and how a text is shown; never its decisions."""
 DECISIONS = ("evaluate", "reconcile", "Settings")
 
@@ -35,7 +36,7 @@ def layer(name: str) -> str:
         return "app"
     if within(name, "shared.clients"):
         return "clients"
-    return "model" if name == "shared.model" else "core"
+    return "model" if name in MODEL else "core"
 
 
 LAYERS = ["model", "core", "clients", "app", "host"]

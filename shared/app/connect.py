@@ -14,7 +14,7 @@ from azure.identity.aio import AzureCliCredential, ManagedIdentityCredential
 from ..clients import http
 from ..clients.aks import Aks
 from ..clients.entra import Entra
-from ..clients.http import Patience
+from ..clients.http import Arm, Patience
 from ..clients.tables import Tables
 from ..clients.teams import Teams
 from ..settings import Settings
@@ -58,9 +58,10 @@ async def connect(
                     patience=patience,
                 )
             )
+        arm = Arm(credential=identity, endpoint=settings.arm_endpoint, transport=transport, patience=patience)
         yield Clients(
             entra=await stack.enter_async_context(Entra(identity, settings.graph_endpoint, patience)),
-            aks=await stack.enter_async_context(Aks(identity, settings.arm_endpoint, transport, patience)),
+            aks=await stack.enter_async_context(Aks(arm)),
             tables=tables,
             teams=Teams(pool),
         )

@@ -11,14 +11,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
-from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.mgmt.containerservice.aio import ContainerServiceClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
 
-from ..model import TENANT, ManagedCluster, Owner, Subscription, Unread
-from .http import NotFoundError, Patience, ReadError, arm_policies, reading
+from ..model import TENANT, ManagedCluster, NodePool, Owner, Subscription, Unread, UserAssignedIdentity
+from .http import Arm, NotFoundError, ReadError
 
 READER = "Reader (Microsoft.ContainerService/managedClusters/read)"
 
@@ -26,8 +24,10 @@ READER = "Reader (Microsoft.ContainerService/managedClusters/read)"
 _Shape = TypeVar("_Shape")
 
 
-class _Pool(msgspec.Struct):
+class _Pool(msgspec.Struct, rename="camel"):
     name: str | None = None
+    type: str | None = None
+    subnet_id: str | None = msgspec.field(default=None, name="vnetSubnetID")
 
 
 class _ServicePrincipalProfile(msgspec.Struct, rename="camel"):
@@ -38,11 +38,72 @@ class _PowerState(msgspec.Struct):
     code: str | None = None
 
 
+class _Given(msgspec.Struct, rename="camel"):
+    """An identity as `identityProfile`, `addonProfiles` or `userAssignedIdentities` show it."""
+
+    resource_id: str | None = None
+    client_id: str | None = None
+    object_id: str | None = None
+    principal_id: str | None = None
+
+
+class _Addon(msgspec.Struct):
+    enabled: bool | None = None
+    identity: _Given | None = None
+
+
+class _Identity(msgspec.Struct, rename="camel"):
+    type: str | None = None
+    principal_id: str | None = None
+    tenant_id: str | None = None
+    user_assigned_identities: dict[str, _Given | None] | None = None
+
+
+class _Network(msgspec.Struct, rename="camel"):
+    network_plugin: str | None = None
+    outbound_type: str | None = None
+
+
+class _ApiServer(msgspec.Struct, rename="camel"):
+    enable_private_cluster: bool | None = None
+    private_zone: str | None = msgspec.field(default=None, name="privateDNSZone")
+
+
+class _Oidc(msgspec.Struct, rename="camel"):
+    enabled: bool | None = None
+    issuer: str | None = msgspec.field(default=None, name="issuerURL")
+
+
+class _Switch(msgspec.Struct):
+    enabled: bool | None = None
+
+
+class _Security(msgspec.Struct, rename="camel"):
+    workload_identity: _Switch | None = None
+
+
+class _Provisioning(msgspec.Struct):
+    mode: str | None = None
+
+
+class _Sku(msgspec.Struct):
+    name: str | None = None
+
+
 class _Properties(msgspec.Struct, rename="camel"):
     service_principal_profile: _ServicePrincipalProfile | None = None
     agent_pool_profiles: list[_Pool] | None = None
     provisioning_state: str | None = None
     power_state: _PowerState | None = None
+    identity_profile: dict[str, _Given | None] | None = None
+    addon_profiles: dict[str, _Addon | None] | None = None
+    node_resource_group: str | None = None
+    network_profile: _Network | None = None
+    api_server_access_profile: _ApiServer | None = None
+    oidc_issuer_profile: _Oidc | None = None
+    security_profile: _Security | None = None
+    pod_identity_profile: _Switch | None = None
+    node_provisioning_profile: _Provisioning | None = None
 
 
 class _Subscription(msgspec.Struct, rename="camel"):
@@ -63,6 +124,8 @@ class _Cluster(msgspec.Struct):
     name: str
     location: str | None = None
     tags: dict[str, str | None] | None = None
+    identity: _Identity | None = None
+    sku: _Sku | None = None
     properties: _Properties | None = None
 
 
@@ -72,19 +135,63 @@ def cluster(item: Mapping[str, Any]) -> ManagedCluster:
     properties = wire.properties or _Properties()
     profile = properties.service_principal_profile
     client_id = (profile.client_id or "") if profile else ""
+    identity = wire.identity or _Identity()
+    network = properties.network_profile or _Network()
+    server = properties.api_server_access_profile or _ApiServer()
+    issuer = properties.oidc_issuer_profile or _Oidc()
+    pools = [pool for pool in properties.agent_pool_profiles or () if pool.name]
+    kubelet = (properties.identity_profile or {}).get("kubeletidentity")
     return ManagedCluster(
         id=wire.id,
         name=wire.name,
-        resource_group=_segment(wire.id, "resourcegroups"),
-        subscription_id=_segment(wire.id, "subscriptions"),
+        resource_group=segment(wire.id, "resourcegroups"),
+        subscription_id=segment(wire.id, "subscriptions").lower(),
         location=wire.location or "",
         # A managed identity shows as "msi", in any case, or as no profile at all.
         client_id="" if client_id.lower() == "msi" else client_id,
-        node_pools=tuple(pool.name for pool in properties.agent_pool_profiles or () if pool.name),
+        node_pools=tuple(pool.name or "" for pool in pools),
         provisioning_state=properties.provisioning_state or "",
         power_state=(properties.power_state.code or "") if properties.power_state else "",
         tags=tags(wire.tags),
+        identity_type=identity.type or "",
+        principal_id=identity.principal_id or "",
+        tenant_id=identity.tenant_id or "",
+        identities=tuple(
+            _given(given, resource_id) for resource_id, given in (identity.user_assigned_identities or {}).items()
+        ),
+        kubelet=_given(kubelet) if kubelet else None,
+        addons={
+            name: _given(addon.identity)
+            for name, addon in (properties.addon_profiles or {}).items()
+            if addon and addon.enabled and addon.identity
+        },
+        node_resource_group=properties.node_resource_group or "",
+        pools=tuple(
+            NodePool(name=pool.name or "", type=pool.type or "", subnet_id=pool.subnet_id or "") for pool in pools
+        ),
+        network_plugin=network.network_plugin or "",
+        outbound_type=network.outbound_type or "",
+        private=bool(server.enable_private_cluster),
+        private_dns_zone=server.private_zone or "",
+        oidc_issuer=(issuer.issuer or "") if issuer.enabled else "",
+        workload_identity=_on((properties.security_profile or _Security()).workload_identity),
+        pod_identity=_on(properties.pod_identity_profile),
+        sku=(wire.sku.name or "") if wire.sku else "",
+        node_provisioning=(properties.node_provisioning_profile or _Provisioning()).mode or "",
     )
+
+
+def _given(given: _Given | None, resource_id: str = "") -> UserAssignedIdentity:
+    given = given or _Given()
+    return UserAssignedIdentity(
+        id=resource_id or given.resource_id or "",
+        client_id=given.client_id or "",
+        principal_id=given.object_id or given.principal_id or "",
+    )
+
+
+def _on(switch: _Switch | None) -> bool:
+    return bool(switch and switch.enabled)
 
 
 def tags(found: Mapping[str, Any] | None) -> dict[str, str]:
@@ -92,7 +199,7 @@ def tags(found: Mapping[str, Any] | None) -> dict[str, str]:
     return {name: value for name, value in (found or {}).items() if isinstance(value, str)}
 
 
-def _segment(resource_id: str, name: str) -> str:
+def segment(resource_id: str, name: str) -> str:
     """The segment after a name in an ARM id, whatever its case; empty if there is none."""
     parts = resource_id.split("/")
     places = [index for index, part in enumerate(parts[:-1]) if part.lower() == name]
@@ -102,22 +209,9 @@ def _segment(resource_id: str, name: str) -> str:
 class Aks:
     """Reads subscriptions and their clusters; every method raises ReadError."""
 
-    def __init__(
-        self,
-        credential: AsyncTokenCredential,
-        endpoint: str,
-        transport: AioHttpTransport,
-        patience: Patience = Patience(),
-    ) -> None:
-        self._credential = credential
-        self._endpoint = endpoint
-        self._patience = patience
-        self._options: dict[str, Any] = {
-            "base_url": endpoint,
-            "transport": transport,
-            "credential_scopes": [f"{endpoint}/.default"],
-        }
-        self._subscriptions = SubscriptionClient(credential, policies=self._policies(), **self._options)
+    def __init__(self, arm: Arm) -> None:
+        self._arm = arm
+        self._subscriptions = arm.client(SubscriptionClient)
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,18 +221,15 @@ class Aks:
     ) -> None:
         await self._subscriptions.close()
 
-    def _policies(self) -> Any:
-        return arm_policies(self._credential, self._endpoint, self._patience)
-
     async def list_subscriptions(self) -> list[Subscription]:
         """Every subscription that the identity may read; a disabled one can be enabled again, so it counts."""
-        async with reading(Subscription, TENANT, "Reader", self._patience):
+        async with self._arm.reading(Subscription, TENANT, "Reader"):
             found = [_wire(item, _Subscription) async for item in self._subscriptions.subscriptions.list(listing=True)]
             return [_subscription(one) for one in found if not _deleted(one)]
 
     async def get_subscription(self, subscription_id: str) -> Subscription:
         """One subscription by id; raises NotFoundError when ARM says that there is none."""
-        async with reading(Subscription, f"/subscriptions/{subscription_id}", "Reader", self._patience):
+        async with self._arm.reading(Subscription, f"/subscriptions/{subscription_id}", "Reader"):
             found = _wire(await self._subscriptions.subscriptions.get(subscription_id), _Subscription)
         if _deleted(found):
             scope = f"/subscriptions/{subscription_id}"
@@ -147,7 +238,7 @@ class Aks:
 
     async def list_tenants(self) -> list[str]:
         """The ids of the tenants that the identity belongs to."""
-        async with reading(Subscription, TENANT, "", self._patience):
+        async with self._arm.reading(Subscription, TENANT, ""):
             return [item.tenant_id async for item in self._subscriptions.tenants.list(listing=True) if item.tenant_id]
 
     async def list_clusters(self, subscription_id: str) -> tuple[list[ManagedCluster], list[Unread]]:
@@ -156,9 +247,9 @@ class Aks:
         clusters: list[ManagedCluster] = []
         unread: list[Unread] = []
         broken: list[str] = []
-        client = ContainerServiceClient(self._credential, subscription_id, policies=self._policies(), **self._options)
+        client = self._arm.client(ContainerServiceClient, subscription_id)
         try:
-            async with client, reading(ManagedCluster, scope, READER, self._patience):
+            async with client, self._arm.reading(ManagedCluster, scope, READER):
                 async for item in client.managed_clusters.list(listing=True):
                     try:
                         clusters.append(cluster(item.as_dict()))
@@ -174,15 +265,21 @@ class Aks:
             unread.append(Unread(kind=ManagedCluster, scope=scope, reason=reason))
         return clusters, unread
 
+    async def get_cluster(self, cluster_id: str) -> ManagedCluster:
+        """One cluster by its id; raises NotFoundError when ARM says that there is none."""
+        subscription_id, group, name = (
+            segment(cluster_id, part) for part in ("subscriptions", "resourcegroups", "managedclusters")
+        )
+        client = self._arm.client(ContainerServiceClient, subscription_id)
+        async with client, self._arm.reading(ManagedCluster, cluster_id, READER):
+            return cluster((await client.managed_clusters.get(group, name)).as_dict())
+
     async def list_resource_group_tags(self, subscription_id: str) -> dict[str, dict[str, str]]:
         """The tags of every resource group of a subscription, by lower-case name."""
         scope = f"/subscriptions/{subscription_id}"
-        async with (
-            ResourceManagementClient(
-                self._credential, subscription_id, policies=self._policies(), **self._options
-            ) as client,
-            reading(Owner, scope, "Reader (Microsoft.Resources/subscriptions/resourceGroups/read)", self._patience),
-        ):
+        permission = "Reader (Microsoft.Resources/subscriptions/resourceGroups/read)"
+        client = self._arm.client(ResourceManagementClient, subscription_id)
+        async with client, self._arm.reading(Owner, scope, permission):
             found = [_wire(item, _Group) async for item in client.resource_groups.list(listing=True)]
             return {one.name.lower(): tags(one.tags) for one in found}
 

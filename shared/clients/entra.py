@@ -32,6 +32,7 @@ from kiota_http.middleware.options import ResponseHandlerOption, RetryHandlerOpt
 from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph_core import GraphClientFactory
 
+from ..access import Membership
 from ..model import (
     TENANT,
     Application,
@@ -58,6 +59,8 @@ _PRINCIPAL = (
     "id,appId,displayName,servicePrincipalType,accountEnabled,appOwnerOrganizationId,disabledByMicrosoftStatus,"
     + _CREDENTIALS
 )
+
+_GROUP = "#microsoft.graph.group"
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 """Only such a text may stand in a path; a client id of another form names nothing in Entra."""
@@ -287,37 +290,70 @@ class Entra:
 
         An object that is gone has no owners; with Application.Read.All alone owners have an id but no name.
         """
-        owners: dict[str, tuple[Owner, ...]] = {}
+        query = "/owners?$select=id,displayName,userPrincipalName"
+        found, gone, unread = await self._each(dict.fromkeys(resource_ids), query, Owner)
+        owners = {path: _owner_list(path, items) for path, items in found.items()}
+        return owners | dict.fromkeys(gone, ()), unread
+
+    async def list_memberships(
+        self, principal_ids: Iterable[str]
+    ) -> tuple[list[Membership], frozenset[str], list[Unread]]:
+        """The groups that service principals are in, directly or through others; and those that Graph says are gone.
+
+        Application.Read.All is enough: groups come with their ids, which is all that is asked.
+        """
+        paths = {f"/servicePrincipals/{one}": one for one in principal_ids if _GUID.match(one)}
+        query = f"/transitiveMemberOf?$select=id&$top={PAGE}"
+        found, gone, unread = await self._each(paths, query, Membership)
+        memberships = [
+            Membership(
+                principal_id=paths[path],
+                groups=tuple(
+                    str(item["id"]) for item in items if item.get("@odata.type", "#microsoft.graph.group") == _GROUP
+                ),
+            )
+            for path, items in found.items()
+        ]
+        return memberships, frozenset(paths[path].lower() for path in gone), unread
+
+    async def _each(
+        self, paths: Iterable[str], query: str, kind: type
+    ) -> tuple[dict[str, list[dict[str, Any]]], set[str], list[Unread]]:
+        """The items of a relation of each object by its path, 20 a request; the paths that are gone; what failed."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        gone: set[str] = set()
         unread: list[Unread] = []
-        wanted = list(dict.fromkeys(resource_ids))
+        wanted = list(paths)
         parts = [wanted[start : start + BATCH] for start in range(0, len(wanted), BATCH)]
         limit = asyncio.Semaphore(BATCHES)
 
         async def read(part: Sequence[str]) -> None:
             async with limit:
                 try:
-                    unread.extend(await self._owners(part, owners))
+                    unread.extend(await self._related(part, query, kind, found, gone))
                 except ReadError as error:
                     unread.append(error.unread)
 
         # The first goes alone: over HTTP/2 the others share its connection, once it is there.
         for some in (parts[:1], parts[1:]):
             await asyncio.gather(*map(read, some))
-        return owners, unread
+        return found, gone, unread
 
-    async def _owners(self, resource_ids: Sequence[str], owners: dict[str, tuple[Owner, ...]]) -> list[Unread]:
-        """Put the owners of up to 20 objects into `owners`; gives what failed, and asks again for what may pass."""
+    async def _related(
+        self, paths: Sequence[str], query: str, kind: type, found: dict[str, list[dict[str, Any]]], gone: set[str]
+    ) -> list[Unread]:
+        """Put the items of up to 20 objects into `found`; gives what failed, and asks again for what may pass."""
         unread: list[Unread] = []
-        pending = list(resource_ids)
+        pending = list(paths)
         for attempt in range(self._patience.attempts):
-            answers = await self._batch([f"{path}/owners?$select=id,displayName,userPrincipalName" for path in pending])
+            answers = await self._batch([path + query for path in pending], kind)
             again: dict[str, Unread] = {}
             wait = self._patience.backoff * 2**attempt
             for path, (status, headers, body) in zip(pending, answers, strict=True):
                 try:
-                    owners[path] = _owner_list(path, status, body)
+                    found[path] = await self._whole(kind, status, body)
                 except NotFoundError:
-                    owners[path] = ()
+                    gone.add(path)
                 except ReadError as error:
                     if status == 429 or status >= 500:
                         again[path] = error.unread
@@ -330,10 +366,28 @@ class Entra:
             await asyncio.sleep(min(wait, self._patience.longest_wait))
         return [*unread, *again.values()]
 
-    async def _batch(self, urls: Sequence[str]) -> list[tuple[int, Mapping[str, str], Any]]:
+    async def _whole(self, kind: type, status: int, body: Any) -> list[dict[str, Any]]:
+        """The items of one answer of a batch, and of the pages that follow it."""
+        items, link = _items(kind, status, body)
+        seen = set()
+        while link:
+            if not same_origin(link, self._endpoint) or link in seen:
+                reason = "a nextLink that leads back or to another origin, not followed"
+                raise ReadError(Unread(kind=kind, scope=TENANT, reason=reason))
+            seen.add(link)
+            content = await self._send(Method.GET, link, kind)
+            try:
+                more, link = _items(kind, 200, json.loads(content))
+            except (ValueError, RecursionError) as error:
+                reason = "an answer 200 that is no listing"
+                raise ReadError(Unread(kind=kind, scope=TENANT, reason=reason, passing=True)) from error
+            items += more
+        return items
+
+    async def _batch(self, urls: Sequence[str], kind: type) -> list[tuple[int, Mapping[str, str], Any]]:
         """The status, headers and body of each GET of a $batch, in the order asked."""
         body = {"requests": [{"id": str(number), "method": "GET", "url": url} for number, url in enumerate(urls)]}
-        content = await self._send(Method.POST, f"{self._endpoint}/v1.0/$batch", Owner, json.dumps(body).encode())
+        content = await self._send(Method.POST, f"{self._endpoint}/v1.0/$batch", kind, json.dumps(body).encode())
         try:
             found = {one["id"]: one for one in json.loads(content)["responses"]}
             return [
@@ -342,7 +396,7 @@ class Entra:
             ]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ReadError(
-                Unread(kind=Owner, scope=TENANT, reason="a $batch answer that is no batch", passing=True)
+                Unread(kind=kind, scope=TENANT, reason="a $batch answer that is no batch", passing=True)
             ) from error
 
     async def _list(
@@ -455,13 +509,19 @@ def _malformed(kind: type, first: str, *others: str) -> Unread:
     return Unread(kind=kind, scope=TENANT, reason=what + first[:60])
 
 
-def _owner_list(path: str, status: int, body: Any) -> tuple[Owner, ...]:
+def _items(kind: type, status: int, body: Any) -> tuple[list[dict[str, Any]], str | None]:
+    """The objects of a decoded page and the link to the next one; raises ReadError."""
     if status != 200:
-        raise status_error(Owner, TENANT, PERMISSION, status, json.dumps(body).encode())
-    source = "application" if path.startswith("/applications/") else "service principal"
+        raise status_error(kind, TENANT, PERMISSION, status, json.dumps(body).encode())
     value = body.get("value") if isinstance(body, dict) else None
     if not isinstance(value, list):
-        raise ReadError(Unread(kind=Owner, scope=TENANT, reason="an answer 200 that is no listing", passing=True))
+        raise ReadError(Unread(kind=kind, scope=TENANT, reason="an answer 200 that is no listing", passing=True))
+    link = body.get("@odata.nextLink")
+    return [one for one in value if isinstance(one, dict) and one.get("id")], link if isinstance(link, str) else None
+
+
+def _owner_list(path: str, items: Iterable[Mapping[str, Any]]) -> tuple[Owner, ...]:
+    source = "application" if path.startswith("/applications/") else "service principal"
     return tuple(
         Owner(
             object_id=str(one["id"]),
@@ -469,8 +529,7 @@ def _owner_list(path: str, status: int, body: Any) -> tuple[Owner, ...]:
             mail=str(one.get("userPrincipalName") or ""),
             source=source,
         )
-        for one in value
-        if isinstance(one, dict) and one.get("id")
+        for one in items
     )
 
 

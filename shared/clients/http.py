@@ -6,12 +6,12 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -153,23 +153,48 @@ def retry_options(patience: Patience) -> dict[str, Any]:
     }
 
 
-def arm_policies(
-    credential: AsyncTokenCredential, endpoint: str, patience: Patience
-) -> list[AsyncHTTPPolicy | SansIOHTTPPolicy]:  # type: ignore[type-arg]
-    """The pipeline of an ARM client that reads: no redirects, no logging of addresses, no provider registration.
+Client = TypeVar("Client")
 
-    The SDK's default pipeline registers a missing resource provider by a POST: a write, which we never do.
-    """
-    return [
-        policies.RequestIdPolicy(),
-        policies.HeadersPolicy(),
-        policies.UserAgentPolicy("fusewatch"),
-        policies.ContentDecodePolicy(),
-        OriginPolicy(endpoint),
-        policies.AsyncRetryPolicy(**retry_options(patience)),
-        CompletePolicy(),
-        AsyncARMChallengeAuthenticationPolicy(credential, f"{endpoint}/.default"),
-    ]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """How every client of Azure Resource Manager is made: one pipeline, one pool of connections, one patience."""
+
+    credential: AsyncTokenCredential
+    endpoint: str
+    transport: AioHttpTransport
+    patience: Patience = Patience()
+
+    def client(self, kind: Callable[..., Client], *arguments: str) -> Client:
+        """A client of azure-mgmt for that constructor, most often with a subscription id."""
+        return kind(
+            self.credential,
+            *arguments,
+            base_url=self.endpoint,
+            transport=self.transport,
+            credential_scopes=[f"{self.endpoint}/.default"],
+            policies=self._policies(),
+        )
+
+    def reading(self, kind: type, scope: str, permission: str) -> AbstractAsyncContextManager[None]:
+        """As reading(), with this patience."""
+        return reading(kind, scope, permission, self.patience)
+
+    def _policies(self) -> list[AsyncHTTPPolicy | SansIOHTTPPolicy]:  # type: ignore[type-arg]
+        """A pipeline that reads: no redirects, no logging of addresses, no provider registration.
+
+        The SDK's default pipeline registers a missing resource provider by a POST: a write, which we never do.
+        """
+        return [
+            policies.RequestIdPolicy(),
+            policies.HeadersPolicy(),
+            policies.UserAgentPolicy("fusewatch"),
+            policies.ContentDecodePolicy(),
+            OriginPolicy(self.endpoint),
+            policies.AsyncRetryPolicy(**retry_options(self.patience)),
+            CompletePolicy(),
+            AsyncARMChallengeAuthenticationPolicy(self.credential, f"{self.endpoint}/.default"),
+        ]
 
 
 @asynccontextmanager

@@ -1,0 +1,111 @@
+"""Role assignments and role definitions of Azure Resource Manager, through azure-mgmt-authorization.
+
+https://learn.microsoft.com/rest/api/authorization/role-assignments/list-for-subscription and .../list-for-scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from azure.mgmt.authorization.v2022_04_01.aio import AuthorizationManagementClient
+
+from ..access import Permission, RoleAssignment, RoleDefinition
+from ..model import Unread
+from .http import Arm, ReadError
+
+READER = "Reader (Microsoft.Authorization/roleAssignments/read)"
+_NOWHERE = "00000000-0000-0000-0000-000000000000"
+"""The client wants a subscription id where none is needed."""
+
+
+def role_assignment(item: Any, listed_in: str = "") -> RoleAssignment:
+    """A role assignment of the SDK as a record; raises ValueError for one without its ids."""
+    if not (item.id and item.principal_id and item.role_definition_id and item.scope):
+        raise ValueError("a role assignment without id, principal, role or scope")
+    return RoleAssignment(
+        id=item.id,
+        principal_id=item.principal_id,
+        principal_type=item.principal_type or "",
+        role_definition_id=item.role_definition_id,
+        scope=item.scope,
+        condition=item.condition or "",
+        condition_version=item.condition_version or "",
+        listed_in=frozenset({listed_in}) if listed_in else frozenset(),
+    )
+
+
+def role_definition(item: Any) -> RoleDefinition:
+    """A role definition of the SDK as a record; raises ValueError for one without an id."""
+    if not item.id:
+        raise ValueError("a role definition without an id")
+    return RoleDefinition(
+        id=item.id,
+        name=item.role_name or "",
+        custom=(item.role_type or "").lower() == "customrole",
+        permissions=tuple(
+            Permission(
+                actions=tuple(block.actions or ()),
+                not_actions=tuple(block.not_actions or ()),
+                data_actions=tuple(block.data_actions or ()),
+                not_data_actions=tuple(block.not_data_actions or ()),
+                condition=block.condition or "",
+            )
+            for block in item.permissions or ()
+        ),
+    )
+
+
+class Rbac:
+    """Reads who holds which role where; every method raises ReadError, or reports Unread where it lists."""
+
+    def __init__(self, arm: Arm) -> None:
+        self._arm = arm
+
+    async def list_assignments(
+        self, subscription_id: str, keep: Callable[[RoleAssignment], bool]
+    ) -> tuple[list[RoleAssignment], list[Unread]]:
+        """The role assignments of a subscription that `keep` wants, inherited ones included, and what is missing.
+
+        A listing that breaks off gives nothing but Unread: half of one would look like deletions.
+        """
+        scope = f"/subscriptions/{subscription_id}"
+        found: list[RoleAssignment] = []
+        broken = 0
+        client = self._arm.client(AuthorizationManagementClient, subscription_id)
+        try:
+            async with client, self._arm.reading(RoleAssignment, scope, READER):
+                async for item in client.role_assignments.list_for_subscription(listing=True):
+                    try:
+                        one = role_assignment(item, subscription_id)
+                    except ValueError:
+                        broken += 1
+                        continue
+                    if keep(one):
+                        found.append(one)
+        except ReadError as error:
+            return [], [error.unread]
+        if broken:
+            reason = f"{broken:,} role assignments of an unexpected shape"
+            return [], [Unread(kind=RoleAssignment, scope=scope, reason=reason)]
+        return found, []
+
+    async def list_held_at(self, scope: str, principal_id: str) -> list[RoleAssignment]:
+        """What a principal holds at a scope now: its own, inherited ones, and those of its groups, nested or not."""
+        client = self._arm.client(AuthorizationManagementClient, _NOWHERE)
+        async with client, self._arm.reading(RoleAssignment, scope, READER):
+            listing = client.role_assignments.list_for_scope(
+                # Leading slash: the SDK puts the scope behind one of its own.
+                scope.strip("/"),
+                # An object id from ARM or Graph; a quote in it would end the literal.
+                filter=f"atScope() and assignedTo('{principal_id.replace(chr(39), chr(39) * 2)}')",
+                listing=True,
+            )
+            return [role_assignment(item) async for item in listing]
+
+    async def get_definition(self, role_definition_id: str) -> RoleDefinition:
+        """One role by its id; raises NotFoundError when ARM says that there is none."""
+        client = self._arm.client(AuthorizationManagementClient, _NOWHERE)
+        permission = "Reader (Microsoft.Authorization/roleDefinitions/read)"
+        async with client, self._arm.reading(RoleDefinition, role_definition_id, permission):
+            return role_definition(await client.role_definitions.get_by_id(role_definition_id.strip("/")))
