@@ -86,7 +86,8 @@ def reason(finding: Finding, receiver: str, now: datetime, policy: Policy, *, st
     `standby` is set for the fallback that stands in for a receiver which refuses.
     """
     last = last_notice(finding, receiver)
-    if finding.not_before and now < finding.not_before:
+    if finding.open and (finding.pending or (finding.not_before and now < finding.not_before)):
+        # In its grace, or nobody has looked yet whether what is missing is still missing.
         return Reason.NONE
     if not finding.open:
         # Only who knows of the problem hears of its end, and who was told of the replacement knows already.
@@ -138,13 +139,19 @@ def audience(finding: Finding) -> frozenset[str]:
     return frozenset(receivers(finding)) | {notice.receiver for notice in finding.announced}
 
 
-def due(findings: Sequence[Finding], now: datetime, policy: Policy) -> frozenset[str]:
-    """The fingerprints of the findings that somebody should be told of now."""
+def due(findings: Sequence[Finding], now: datetime, policy: Policy) -> Mapping[str, datetime | None]:
+    """The fingerprints of the findings that somebody should be told of, and from when if that is later than now.
+
+    A pending one is due too: settle has to look before it tells.
+    """
     covers = covered(findings, policy)
-    everyone = {receiver for finding in findings for receiver in audience(finding)}
-    return frozenset(
-        entry.finding.fingerprint for receiver in everyone for entry in entries(findings, receiver, now, policy, covers)
-    )
+    found: dict[str, datetime | None] = {}
+    for finding in findings:
+        later = finding.not_before if finding.open and finding.not_before and finding.not_before > now else None
+        asked = replace(finding, pending=False)
+        if any(entries((asked,), receiver, later or now, policy, covers) for receiver in audience(finding)):
+            found[finding.fingerprint] = later
+    return found
 
 
 def alert(receiver: str, entries: Iterable[Entry]) -> Alert | None:

@@ -69,8 +69,14 @@ class Finding:
     first_seen: datetime
     changed: datetime
     resolved_at: datetime | None = None
+    lost_at: datetime | None = None
+    """When what is missing was lost, UTC."""
     not_before: datetime | None = None
     """Nothing is announced before this moment (grace)."""
+    pending: bool = False
+    """Whether it waits for a live look before anybody is told of it."""
+    unconfirmed: str = ""
+    """Why that look failed for so long that it is told all the same; empty if it did not."""
     announced: tuple[Notice, ...] = ()
     revision: int = 1
     etag: str = field(default="", compare=False)
@@ -89,16 +95,22 @@ class Observed:
     findings: tuple[Finding, ...]
     aged_out: frozenset[str]
     undecided: frozenset[str]
+    blind: frozenset[tuple[str, str]] = frozenset()
+    """Rule and lower-case resource id of which nothing at all can be said."""
 
 
 def evaluate(snapshot: Snapshot, rules: Iterable[Rule]) -> Observed:
     """Run every rule over a snapshot; a hit on absence counts only where everything was read."""
     findings: dict[str, Finding] = {}
-    aged_out, undecided = set(), set()
+    aged_out, undecided, blind = set(), set(), set()
     for rule in rules:
         for hit in rule.check(snapshot):
-            finding = _finding(rule, hit, snapshot.taken)
-            if any(unread.kind in rule.absence and overlap(unread.scope, hit.absent_in) for unread in snapshot.unread):
+            finding = _finding(rule, hit, snapshot)
+            if hit.doubt and not hit.key:
+                blind.add((rule.id, hit.resource_id.lower()))
+            elif hit.doubt or any(
+                unread.kind in rule.absence and overlap(unread.scope, hit.absent_in) for unread in snapshot.unread
+            ):
                 undecided.add(finding.fingerprint)
             elif hit.aged_out:
                 aged_out.add(finding.fingerprint)
@@ -111,10 +123,11 @@ def evaluate(snapshot: Snapshot, rules: Iterable[Rule]) -> Observed:
         findings=tuple(findings.values()),
         aged_out=frozenset(aged_out - findings.keys()),
         undecided=frozenset(undecided),
+        blind=frozenset(blind),
     )
 
 
-def _finding(rule: Rule, hit: Hit, now: datetime) -> Finding:
+def _finding(rule: Rule, hit: Hit, snapshot: Snapshot) -> Finding:
     return Finding(
         fingerprint=fingerprint(rule.id, hit.resource_id, hit.key),
         rule=rule.id,
@@ -127,8 +140,11 @@ def _finding(rule: Rule, hit: Hit, now: datetime) -> Finding:
         expires_on=hit.expires_on,
         superseded_on=hit.superseded_on,
         includes=hit.includes,
-        first_seen=now,
-        changed=now,
+        lost_at=hit.lost_at,
+        not_before=hit.lost_at + snapshot.thresholds.grace if hit.lost_at else None,
+        pending=rule.drift,
+        first_seen=snapshot.taken,
+        changed=snapshot.taken,
     )
 
 
@@ -171,6 +187,10 @@ def _decidable(finding: Finding, observed: Observed, snapshot: Snapshot, rules: 
     if rule is None or finding.fingerprint in observed.undecided:
         # A rule of another version of this program: what wrote the row must judge it.
         return False
+    if rule.drift:
+        # It says itself where it is blind; then only a cluster that was not read hides one of its findings.
+        unseen = any(one.kind is rule.reads[0] and covers(one.scope, finding.resource_id) for one in snapshot.unread)
+        return not unseen and (rule.id, finding.resource_id.lower()) not in observed.blind
     return not any(
         (unread.kind in rule.reads and _hides(unread.scope, finding.resource_id)) or unread.kind in rule.absence
         for unread in snapshot.unread
@@ -201,6 +221,8 @@ def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
         seen,
         first_seen=old.first_seen,
         not_before=old.not_before,
+        pending=old.pending,
+        unconfirmed=old.unconfirmed,
         announced=old.announced,
         revision=old.revision,
         changed=old.changed,

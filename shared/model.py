@@ -235,15 +235,18 @@ class Thresholds:
     ended: timedelta = timedelta(days=30)
     """How long past its end a credential is still a problem and not a leftover."""
 
+    grace: timedelta = timedelta(minutes=5)
+    """How long after a loss it is first told; what is undone meanwhile never is."""
+
     @property
     def window(self) -> timedelta:
         """How long before an end a credential is first reported."""
         return timedelta(days=max(self.notice_days))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
-    """All that one scan read of a tenant, and all that it could not read."""
+    """All that one scan read of a tenant, and all that it could not read; compared by identity."""
 
     taken: datetime
     tenant_id: str

@@ -207,3 +207,23 @@ def may_all(
         missing=tuple(action for answer in answers for action in answer.missing),
         doubts=tuple(dict.fromkeys(doubt for answer in answers for doubt in answer.doubts)),
     )
+
+
+def equivalent(granted: Grants, principal_id: str, role: RoleDefinition, scope: str) -> bool:
+    """Whether a principal holds at a scope, by whatever grants, all that a role gives.
+
+    Patterns are compared as texts: `*` covers `Microsoft.Network/*`, two halves of a role do not add up to its `*`.
+    """
+    held = [
+        grant
+        for grant in granted.of(principal_id)
+        if grant.definition and not grant.assignment.condition and reaches(grant.assignment, scope)
+    ]
+    if any(grant.assignment.role_id == role.role_id for grant in held):
+        return True
+    wanted = [(pattern, False) for block in role.permissions for pattern in block.actions]
+    wanted += [(pattern, True) for block in role.permissions for pattern in block.data_actions]
+    return bool(wanted) and all(
+        any(grant.definition and permits(grant.definition, pattern, data=data) is Verdict.YES for grant in held)
+        for pattern, data in wanted
+    )

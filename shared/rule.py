@@ -56,6 +56,10 @@ class Hit:
     """Fingerprints of findings that this one already tells."""
     absent_in: str = TENANT
     """Where a rule that fires on absence looked and found nothing."""
+    lost_at: datetime | None = None
+    """When what is missing was lost, UTC; the grace begins then."""
+    doubt: str = ""
+    """No problem, but why nothing can be said of this resource, or of this key of it: what is open stays open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,8 @@ class Rule:
     docs: str
     severities: str
     """How the severity is chosen, for the documentation."""
+    drift: bool = False
+    """Whether it judges rights: it says itself what it could not decide, and is asked once more before it is told."""
 
     def runbook(self, variant: str = "") -> Runbook:
         """The runbook of a variant, or the general one if there is none of that name."""
@@ -91,6 +97,7 @@ def rule(
     severities: str,
     absence: tuple[type, ...] = (),
     variants: Mapping[str, Runbook] | None = None,
+    drift: bool = False,
 ) -> Callable[[Callable[[Snapshot], Iterator[Hit]]], Rule]:
     """Declare a rule; the function's name is its id and its docstring the summary."""
 
@@ -106,6 +113,7 @@ def rule(
             runbooks={"": runbook, **(variants or {})},
             docs=docs,
             severities=severities,
+            drift=drift,
         )
 
     return declare

@@ -104,7 +104,6 @@ class Settings:
     topic_endpoint: str = ""
     thresholds: Thresholds = Thresholds()
     policy: Policy = Policy()
-    grace: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=180)
     function_app_id: str = ""
     warnings: tuple[str, ...] = ()
@@ -185,6 +184,9 @@ class _Reader:
             if problem:
                 self.warnings.append(f"{name}: {problem}; the default {preset!r} is used")
         receivers = self._receivers()
+        grace = timedelta(
+            minutes=self._number("GRACE_MINUTES", default.thresholds.grace // timedelta(minutes=1), 0, 60)
+        )
         found = Settings(
             client_id=self._text("AZURE_CLIENT_ID"),
             cloud=cloud,
@@ -198,13 +200,12 @@ class _Reader:
             owner_tag=self._text("OWNER_TAG") or default.owner_tag,
             team_tag=self._text("TEAM_TAG") or default.team_tag,
             topic_endpoint=self._endpoint("TOPIC_ENDPOINT", ""),
-            thresholds=Thresholds(notice_days=notice_days),
+            thresholds=Thresholds(notice_days=notice_days, grace=grace),
             policy=Policy(
                 notice_days=notice_days,
                 min_severity=self._severity(default.policy.min_severity),
                 repeat=timedelta(days=self._number("REPEAT_DAYS", default.policy.repeat.days, 1, 365)),
             ),
-            grace=timedelta(minutes=self._number("GRACE_MINUTES", default.grace // timedelta(minutes=1), 0, 60)),
             retention=timedelta(days=self._number("RETENTION_DAYS", default.retention.days, 31, 3650)),
             function_app_id=self._text("FUNCTION_APP_ID"),
             warnings=tuple(self.warnings),

@@ -12,9 +12,13 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import AzureCliCredential, ManagedIdentityCredential
 
 from ..clients import http
+from ..clients.activity import Activity
 from ..clients.aks import Aks
 from ..clients.entra import Entra
 from ..clients.http import Arm, Patience
+from ..clients.identities import Identities
+from ..clients.rbac import Rbac
+from ..clients.resources import Resources
 from ..clients.tables import Tables
 from ..clients.teams import Teams
 from ..settings import Settings
@@ -26,6 +30,10 @@ class Clients:
 
     entra: Entra
     aks: Aks
+    rbac: Rbac
+    identities: Identities
+    resources: Resources
+    activity: Activity
     tables: Tables | None
     teams: Teams
 
@@ -62,6 +70,10 @@ async def connect(
         yield Clients(
             entra=await stack.enter_async_context(Entra(identity, settings.graph_endpoint, patience)),
             aks=await stack.enter_async_context(Aks(arm)),
+            rbac=Rbac(arm),
+            identities=Identities(arm),
+            resources=Resources(arm),
+            activity=Activity(arm),
             tables=tables,
             teams=Teams(pool),
         )

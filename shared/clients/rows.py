@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..access import BaselineGrant, Caller, RoleAssignment
 from ..findings import Finding, Notice, Reason, Status
 from ..model import Owner, Severity
 
@@ -63,6 +64,23 @@ class ClusterRow:
     id: str
     client_id: str = ""
     known: bool = False
+    principals: tuple[str, ...] = ()
+    """Lower-case object ids of the identities that it depends on, in order."""
+    identities: tuple[str, ...] = ()
+    """Lower-case ids of the user-assigned identities among them, those of its workloads included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    """An event as it was received, until settle has dealt with it."""
+
+    key: str
+    event: Mapping[str, Any]
+    received: datetime
+    tries: int = 0
+    problem: str = ""
+    """Why it was set aside; empty while it waits."""
+    etag: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +94,108 @@ class ScopeRow:
 def key(resource_id: str) -> str:
     """A resource id as a RowKey: those may not hold `/ \\ # ?`, and ids have no stable case."""
     return hashlib.sha256(resource_id.lower().encode()).hexdigest()
+
+
+def cluster_row(cluster: ClusterRow) -> Row:
+    """A cluster of the baseline as a row."""
+    return {
+        "PartitionKey": "cluster",
+        "RowKey": key(cluster.id),
+        "schema": SCHEMA,
+        "id": cut(cluster.id),
+        "client_id": cluster.client_id,
+        "known": cluster.known,
+        "principals": json_text(cluster.principals),
+        "identities": json_text(cluster.identities),
+    }
+
+
+def cluster_of(row: Mapping[str, Any]) -> ClusterRow:
+    """A row as a cluster of the baseline; raises one of UNCLEAR for a row that is none."""
+    return ClusterRow(
+        id=string(row["id"]),
+        client_id=string(row.get("client_id", "")),
+        known=bool(row.get("known")),
+        principals=tuple(string(one) for one in json.loads(row.get("principals") or "[]")),
+        identities=tuple(string(one) for one in json.loads(row.get("identities") or "[]")),
+    )
+
+
+def grant_row(grant: BaselineGrant) -> Row:
+    """A grant of the baseline as a row."""
+    one, by = grant.assignment, grant.deleted_by
+    return {
+        "PartitionKey": "grant",
+        "RowKey": key(one.id),
+        "schema": SCHEMA,
+        "id": cut(one.id),
+        "principal_id": one.principal_id,
+        "principal_type": one.principal_type,
+        "role_definition_id": cut(one.role_definition_id),
+        "scope": cut(one.scope),
+        "condition": cut(one.condition),
+        "condition_version": one.condition_version,
+        "listed_in": cut(",".join(sorted(one.listed_in))),
+        "via": json_text(grant.via),
+        "first_seen": date_text(grant.first_seen),
+        "deleted_at": date_text(grant.deleted_at),
+        "deleted_after": date_text(grant.deleted_after),
+        "deleted_by": json_text([by.object_id, by.upn, by.app_id, by.confirmed]) if by else "",
+    }
+
+
+def grant_of(row: Mapping[str, Any]) -> BaselineGrant:
+    """A row as a grant of the baseline; raises one of UNCLEAR for a row that is none."""
+    by = json.loads(row.get("deleted_by") or "null")
+    return BaselineGrant(
+        assignment=RoleAssignment(
+            id=string(row["id"]),
+            principal_id=string(row["principal_id"]),
+            principal_type=string(row.get("principal_type", "")),
+            role_definition_id=string(row["role_definition_id"]),
+            scope=string(row["scope"]),
+            condition=string(row.get("condition", "")),
+            condition_version=string(row.get("condition_version", "")),
+            listed_in=frozenset(one for one in string(row.get("listed_in", "")).split(",") if one),
+        ),
+        first_seen=required(row["first_seen"]),
+        via=tuple(string(one) for one in json.loads(row.get("via") or "[]")),
+        deleted_at=moment(row.get("deleted_at")),
+        deleted_after=moment(row.get("deleted_after")),
+        deleted_by=Caller(object_id=string(by[0]), upn=string(by[1]), app_id=string(by[2]), confirmed=bool(by[3]))
+        if by
+        else None,
+    )
+
+
+def inbox_row(row: InboxRow) -> Row:
+    """An event of the inbox as a row; an event that does not fit is cut, and then not understood."""
+    return {
+        "PartitionKey": "aside" if row.problem else "event",
+        "RowKey": row.key,
+        "schema": SCHEMA,
+        "event": cut(_json(row.event)),
+        "received": date_text(row.received),
+        "tries": row.tries,
+        "problem": row.problem,
+    }
+
+
+def inbox_of(row: Mapping[str, Any]) -> InboxRow:
+    """A row as an event of the inbox; one that somebody edited beyond understanding has an empty event."""
+    try:
+        event = json.loads(string(row["event"]))
+        received, tries = required(row["received"]), int(row.get("tries") or 0)
+    except UNCLEAR:
+        event, received, tries = {}, datetime.fromtimestamp(0, UTC), 0
+    return InboxRow(
+        key=str(row["RowKey"]),
+        event=event if isinstance(event, dict) else {},
+        received=received,
+        tries=tries,
+        problem=str(row.get("problem") or ""),
+        etag=etag_of(row),
+    )
 
 
 def finding_row(tenant_id: str, finding: Finding) -> Row:
@@ -101,7 +221,10 @@ def finding_row(tenant_id: str, finding: Finding) -> Row:
         "first_seen": date_text(finding.first_seen),
         "changed": date_text(finding.changed),
         "resolved_at": date_text(finding.resolved_at),
+        "lost_at": date_text(finding.lost_at),
         "not_before": date_text(finding.not_before),
+        "pending": finding.pending,
+        "unconfirmed": cut(finding.unconfirmed),
         "announced": json_text([_notice_row(notice) for notice in finding.announced]),
         "revision": finding.revision,
     }
@@ -131,7 +254,10 @@ def finding_of(row: Mapping[str, Any]) -> Finding:
         first_seen=required(row["first_seen"]),
         changed=required(row["changed"]),
         resolved_at=moment(row.get("resolved_at")),
+        lost_at=moment(row.get("lost_at")),
         not_before=moment(row.get("not_before")),
+        pending=bool(row.get("pending")),
+        unconfirmed=string(row.get("unconfirmed", "")),
         announced=tuple(_notice_of(one) for one in json.loads(row.get("announced") or "[]")),
         revision=int(row["revision"]),
         etag=etag_of(row),

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableServiceClient
 
+from ..access import BaselineGrant
 from ..findings import Finding
 from ..text import visible
 from .http import Patience, retry_options
@@ -26,22 +27,31 @@ from .rows import (
     UNCLEAR,
     ClusterRow,
     Due,
+    InboxRow,
     Row,
     ScanRow,
     ScopeRow,
+    cluster_of,
+    cluster_row,
     cut,
     due_of,
     due_row,
     etag_of,
     finding_of,
     finding_row,
+    grant_of,
+    grant_row,
+    inbox_of,
+    inbox_row,
     key,
     scan_of,
     scan_row,
 )
-from .storage import Lease, StorageError, create, failing
+from .storage import ConflictError, Lease, StorageError, create, failing
 
 log = logging.getLogger(__name__)
+
+Record = TypeVar("Record")
 
 _BATCH = 50
 """Findings a transaction: each is two rows, and a transaction holds 100."""
@@ -76,7 +86,7 @@ class Change:
 
 
 class Tables:
-    """The four tables of a deployment; every method raises StorageError, most often because storage is away."""
+    """The tables of a deployment; every method raises StorageError, most often because storage is away."""
 
     def __init__(
         self,
@@ -156,17 +166,40 @@ class Tables:
 
     async def delete_rows(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
         """Delete rows by partition and row key; one that is gone already is no error."""
+        partitions: dict[str, list[str]] = {}
         for partition, row_key in rows:
-            async with failing(f"remove rows of {table}"):
-                await self._service.get_table_client(table).delete_entity(partition, row_key)
+            partitions.setdefault(partition, []).append(row_key)
+        for partition, keys in partitions.items():
+            for start in range(0, len(keys), 100):
+                some = [
+                    {"PartitionKey": partition, "RowKey": name} for name in dict.fromkeys(keys[start : start + 100])
+                ]
+                try:
+                    await self._transaction(table, [("delete", row) for row in some])
+                except ConflictError:
+                    # A transaction fails as a whole when one row is gone already.
+                    async with failing(f"remove rows of {table}"):
+                        for row in some:
+                            await self._service.get_table_client(table).delete_entity(
+                                row["PartitionKey"], row["RowKey"]
+                            )
 
     async def list_clusters(self) -> dict[str, ClusterRow]:
         """The clusters of the baseline by RowKey."""
+        return await self._baseline("cluster", cluster_of)
+
+    async def list_grants(self) -> dict[str, BaselineGrant]:
+        """The grants of the baseline by the lower-case id of their assignment."""
+        return {one.assignment.key: one for one in (await self._baseline("grant", grant_of)).values()}
+
+    async def _baseline(self, kind: str, parse: Callable[[Row], Record]) -> dict[str, Record]:
         found = {}
-        async for row in self._query("baseline", "PartitionKey eq @kind", kind="cluster"):
-            found[row["RowKey"]] = ClusterRow(
-                id=str(row.get("id", "")), client_id=str(row.get("client_id", "")), known=bool(row.get("known"))
-            )
+        async for row in self._query("baseline", "PartitionKey eq @kind", kind=kind):
+            try:
+                found[str(row["RowKey"])] = parse(row)
+            except UNCLEAR as error:
+                name = visible(str(row["RowKey"]))
+                log.warning("baseline row %s is not understood (%s); left as it is", name, type(error).__name__)
         return found
 
     async def list_scopes(self) -> dict[str, ScopeRow]:
@@ -177,23 +210,64 @@ class Tables:
         return found
 
     async def save_baseline(self, clusters: Iterable[ClusterRow], scopes: Iterable[ScopeRow]) -> None:
-        """Write baseline rows, 100 a transaction and one partition each."""
-        for partition, rows in (
-            (
-                "cluster",
-                [{"RowKey": key(c.id), "id": c.id, "client_id": c.client_id, "known": c.known} for c in clusters],
-            ),
-            ("scope", [{"RowKey": s.subscription_id, "name": cut(s.name)} for s in scopes]),
-        ):
-            entities = [{"PartitionKey": partition, "schema": SCHEMA, **row} for row in rows]
-            for start in range(0, len(entities), 100):
-                operations = [("upsert", row, {"mode": UpdateMode.MERGE}) for row in entities[start : start + 100]]
-                await self._transaction("baseline", operations)
+        """Write clusters and subscriptions of the baseline."""
+        await self._upsert_all("baseline", [cluster_row(one) for one in clusters])
+        await self._upsert_all(
+            "baseline",
+            [
+                {"PartitionKey": "scope", "RowKey": one.subscription_id, "schema": SCHEMA, "name": cut(one.name)}
+                for one in scopes
+            ],
+        )
+
+    async def save_grants(self, before: Mapping[str, BaselineGrant], after: Mapping[str, BaselineGrant]) -> int:
+        """Write what changed in the grants of the baseline, remove what is not in `after`; returns how many rows."""
+        changed = [row for name, row in after.items() if before.get(name) != row]
+        gone = [key(row.assignment.id) for name, row in before.items() if name not in after]
+        await self._upsert_all("baseline", [grant_row(one) for one in changed], UpdateMode.REPLACE)
+        await self.delete_rows("baseline", [("grant", name) for name in gone])
+        return len(changed) + len(gone)
+
+    async def _upsert_all(self, table: str, rows: Sequence[Row], mode: UpdateMode = UpdateMode.MERGE) -> None:
+        """Write rows of one partition, 100 a transaction."""
+        for start in range(0, len(rows), 100):
+            operations = [("upsert", row, {"mode": mode}) for row in rows[start : start + 100]]
+            await self._transaction(table, operations)
 
     async def delete_baseline(self, clusters: Iterable[str], scopes: Iterable[str]) -> None:
         """Remove baseline rows by RowKey, for what ARM says is gone."""
         rows = [("cluster", name) for name in clusters] + [("scope", name) for name in scopes]
         await self.delete_rows("baseline", rows)
+
+    async def add_event(self, row: InboxRow) -> bool:
+        """Put an event into the inbox; False if it is there already, since Event Grid delivers at least once."""
+        client = self._service.get_table_client("inbox")
+        async with failing("write inbox"):
+            for again in (True, False):
+                try:
+                    await client.create_entity(inbox_row(row))
+                except ResourceExistsError:
+                    return False
+                except ResourceNotFoundError:
+                    if not again:
+                        raise
+                    await create(client)
+                    continue
+                return True
+        return False
+
+    async def list_inbox(self, *, aside: bool = False) -> list[InboxRow]:
+        """The events that wait, or those that were set aside."""
+        kind = "aside" if aside else "event"
+        return [inbox_of(row) async for row in self._query("inbox", "PartitionKey eq @kind", kind=kind)]
+
+    async def close_events(self, done: Iterable[InboxRow], later: Iterable[InboxRow]) -> None:
+        """Remove the events that were dealt with, and write those that wait on or are set aside."""
+        waiting = [row for row in later if not row.problem]
+        aside = [row for row in later if row.problem]
+        for rows in (waiting, aside):
+            await self._upsert_all("inbox", [inbox_row(row) for row in rows])
+        await self.delete_rows("inbox", [("event", row.key) for row in (*done, *aside)])
 
     async def last_scan(self) -> ScanRow | None:
         """The newest finished scan, or None before the first."""

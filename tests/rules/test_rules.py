@@ -82,7 +82,10 @@ def test_a_command_is_free_of_quotes_around_what_is_filled_in(rule: Rule):
 
 @every_rule
 def test_a_confirm_command_only_reads(rule: Rule):
-    reading = re.compile(r"az (aks|ad (app|sp|\{object\})( credential)?) (show|list) |python -m shared scan --dry-run")
+    reading = re.compile(
+        r"az (aks|ad (app|sp|\{object\})( credential)?) (show|list) |az identity show |"
+        r"az role assignment list |python -m shared scan --dry-run"
+    )
     for runbook in rule.runbooks.values():
         assert all(reading.match(line) for line in runbook.confirm.splitlines())
 

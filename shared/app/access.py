@@ -1,0 +1,260 @@
+"""Read who may do what, as far as clusters depend on it: the access part of a snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from .. import drift
+from ..access import (
+    Access,
+    BaselineGrant,
+    FederatedIdentityCredential,
+    Level,
+    RoleAssignment,
+    RoleDefinition,
+    UserAssignedIdentity,
+    level,
+    reaches,
+    subscription_of,
+)
+from ..clients.http import NotFoundError, ReadError
+from ..model import ManagedCluster, ServicePrincipal, Unread, covers
+from ..needs import Identity, World, principal, world
+from .connect import Clients
+
+CONCURRENCY = 16
+"""Reads of ARM at the same time, each kind by itself."""
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read of access, what could not be, and what is needed to compare it with the baseline."""
+
+    access: Access = Access()
+    unread: tuple[Unread, ...] = ()
+    watched: Mapping[str, drift.Watched] = field(default_factory=dict)
+    members: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The watched identities in each group, all lower-case object ids."""
+    listed: frozenset[str] = frozenset()
+    """Subscriptions whose role assignments were read in full."""
+    gone: frozenset[str] = frozenset()
+    """Lower-case object ids of principals that Graph says do not exist."""
+
+
+async def each(
+    items: Iterable[Item], read: Callable[[Item], Awaitable[Answer]], unread: list[Unread]
+) -> list[tuple[Item, Answer]]:
+    """What `read` gives for each item, many at a time; what fails goes to `unread`, what is gone is left out."""
+    limit = asyncio.Semaphore(CONCURRENCY)
+    found: list[tuple[Item, Answer]] = []
+
+    async def one(item: Item) -> None:
+        async with limit:
+            try:
+                found.append((item, await read(item)))
+            except NotFoundError:
+                return
+            except ReadError as error:
+                # A subscription that never used a service has none of its resources, and that is an answer.
+                if not error.unread.reason.endswith("MissingSubscriptionRegistration"):
+                    unread.append(error.unread)
+
+    await asyncio.gather(*map(one, items))
+    return found
+
+
+async def read_access(
+    clients: Clients,
+    clusters: Sequence[ManagedCluster],
+    service_principals: Sequence[ServicePrincipal],
+    known: Mapping[str, BaselineGrant],
+    *,
+    subscriptions: Sequence[str],
+    identities: Sequence[str] | None = None,
+) -> Reading:
+    """Who may do what, for these clusters.
+
+    The role assignments of `subscriptions` are listed; elsewhere the baseline stands for them. With `identities` only
+    those are read beside the clusters' own; without, every identity of the subscriptions is, with what it trusts.
+    """
+    unread: list[Unread] = []
+    found, gone, federated = await _identities(clients, clusters, subscriptions, identities, unread)
+    around = world(identities=found, service_principals=service_principals)
+    watched = drift.watched(clusters, around, Access(identities=tuple(found), federated=tuple(federated)))
+    memberships, lost, missing = await clients.entra.list_memberships(sorted(watched))
+    unread += missing
+    members: dict[str, set[str]] = {}
+    for membership in memberships:
+        for group in membership.groups:
+            members.setdefault(group.lower(), set()).add(membership.principal_id.lower())
+    wanted = watched.keys() | members.keys()
+    assignments, listed = await _assignments(clients, subscriptions, wanted, unread)
+    # Where nothing was listed now, what was seen last stands, unless it is known to be gone.
+    assignments += [
+        row.assignment
+        for row in known.values()
+        if not row.lost
+        and row.assignment.principal_id.lower() in wanted
+        and _subscriptions(row.assignment).isdisjoint(listed)
+    ]
+    remembered = [row for row in known.values() if wanted & {row.assignment.principal_id.lower(), *row.holders}]
+    definitions = await _definitions(clients, [*assignments, *(row.assignment for row in remembered)], unread)
+    access = Access(
+        assignments=tuple(assignments),
+        definitions=tuple(definitions),
+        memberships=tuple(memberships),
+        identities=tuple(found),
+        gone=frozenset(gone),
+        federated=tuple(federated),
+    )
+    registries = await each(
+        _registry_subscriptions(clusters, around, access, remembered, subscriptions),
+        clients.resources.list_registries,
+        unread,
+    )
+    subnets = await each(_subnets(clusters), clients.resources.get_subnet, unread)
+    return Reading(
+        access=replace(
+            access,
+            registries=tuple(one for _, some in registries for one in some),
+            subnets=tuple(one for _, one in subnets),
+        ),
+        unread=tuple({one.key: one for one in unread}.values()),
+        watched=watched,
+        members={group: frozenset(some) for group, some in members.items()},
+        listed=listed,
+        gone=lost,
+    )
+
+
+async def _identities(
+    clients: Clients,
+    clusters: Sequence[ManagedCluster],
+    subscriptions: Sequence[str],
+    named: Sequence[str] | None,
+    unread: list[Unread],
+) -> tuple[list[UserAssignedIdentity], set[str], list[FederatedIdentityCredential]]:
+    """The identities that exist, the ids of those that do not, and what the former trust."""
+    own = {one.id.lower(): one.id for one in _shown(clusters)}
+    found: dict[str, UserAssignedIdentity] = {}
+    if named is None:
+        listings = await each(subscriptions, clients.identities.list_identities, unread)
+        found = {one.id.lower(): one for _, some in listings for one in some}
+    asked = {**own, **{one.lower(): one for one in named or ()}}
+    gone: set[str] = set()
+
+    async def get(identity_id: str) -> UserAssignedIdentity:
+        try:
+            return await clients.identities.get_identity(identity_id)
+        except NotFoundError:
+            gone.add(identity_id.lower())
+            raise
+
+    answers = await each([one for key, one in asked.items() if key not in found], get, unread)
+    found |= {one.id.lower(): one for _, one in answers}
+    federated: list[FederatedIdentityCredential] = []
+    if any(cluster.oidc_issuer for cluster in clusters):
+        # AKS made those in a node resource group; nobody federates them.
+        nodes = [cluster.node_group_id for cluster in clusters if cluster.node_group_id]
+        groups = {group.lower() for group in nodes}
+        asked_of = [
+            one.id
+            for key, one in found.items()
+            if (named is None or key in {name.lower() for name in named}) and "/".join(key.split("/")[:5]) not in groups
+        ]
+        some = await each(asked_of, clients.identities.list_federated_credentials, unread)
+        federated = [one for _, many in some for one in many]
+    return list(found.values()), gone, federated
+
+
+def _shown(clusters: Iterable[ManagedCluster]) -> list[UserAssignedIdentity]:
+    """The user-assigned identities that clusters show as their own."""
+    return [
+        one
+        for cluster in clusters
+        if not cluster.client_id
+        for one in (*cluster.identities, *filter(None, [cluster.kubelet]))
+        if one.id
+    ]
+
+
+async def _assignments(
+    clients: Clients, subscriptions: Sequence[str], wanted: Iterable[str], unread: list[Unread]
+) -> tuple[list[RoleAssignment], frozenset[str]]:
+    """The role assignments of wanted principals, and the subscriptions that were listed in full."""
+    principals = frozenset(wanted)
+    missing: list[Unread] = []
+
+    async def read(subscription_id: str) -> list[RoleAssignment]:
+        some, failed = await clients.rbac.list_assignments(
+            subscription_id, lambda one: one.principal_id.lower() in principals
+        )
+        if failed:
+            raise ReadError(failed[0])
+        return some
+
+    answers = await each(subscriptions, read, missing)
+    unread += missing
+    return [one for _, some in answers for one in some], frozenset(name.lower() for name, _ in answers)
+
+
+def _subscriptions(assignment: RoleAssignment) -> frozenset[str]:
+    """The subscriptions whose listings would show an assignment."""
+    own = subscription_of(assignment.scope)
+    return frozenset({own}) if own else frozenset(one.lower() for one in assignment.listed_in)
+
+
+async def _definitions(
+    clients: Clients, assignments: Iterable[RoleAssignment], unread: list[Unread]
+) -> list[RoleDefinition]:
+    """Each role once: built-in ones have the same GUID in every subscription."""
+    ids = {one.role_id: one.role_definition_id for one in assignments}
+    answers = await each(ids.values(), clients.rbac.get_definition, unread)
+    return [one for _, one in answers]
+
+
+def _registry_subscriptions(
+    clusters: Sequence[ManagedCluster],
+    around: World,
+    access: Access,
+    remembered: Sequence[BaselineGrant],
+    subscriptions: Sequence[str],
+) -> list[str]:
+    """The subscriptions in which a kubelet has or had any right: no other registry matters."""
+    kubelets = {
+        one.lower() for cluster in clusters if isinstance(one := principal(cluster, Identity.KUBELET, around), str)
+    }
+    groups = {
+        group.lower() for one in access.memberships if one.principal_id.lower() in kubelets for group in one.groups
+    }
+    rows = [
+        *(one for one in access.assignments if one.principal_id.lower() in kubelets | groups),
+        *(row.assignment for row in remembered if kubelets & set(row.holders)),
+    ]
+    return [
+        name
+        for name in subscriptions
+        if any(
+            subscription_of(row.scope) == name.lower()
+            or (level(row.scope) in (Level.ROOT, Level.MANAGEMENT_GROUP) and reaches(row, f"/subscriptions/{name}"))
+            for row in rows
+        )
+    ]
+
+
+def _subnets(clusters: Iterable[ManagedCluster]) -> list[str]:
+    """The subnets whose route table or NAT gateway a cluster has to join."""
+    found: dict[str, str] = {}
+    for cluster in clusters:
+        linked = cluster.outbound_type.lower() in ("userdefinedrouting", "userassignednatgateway")
+        if linked or cluster.network_plugin.lower() == "kubenet":
+            for pool in cluster.pools:
+                if pool.subnet_id and not covers(cluster.node_group_id, pool.subnet_id):
+                    found.setdefault(pool.subnet_id.lower(), pool.subnet_id)
+    return list(found.values())

@@ -1,0 +1,91 @@
+"""The baseline: every role assignment that a watched identity ever held, compared with what ARM lists now; no I/O.
+
+A listing never makes it forget: what is missing is lost, with the time, until it is held again (docs/design.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from .access import BaselineGrant, Caller, Level, RoleAssignment, level, merged, subscription_of
+
+Grants = Mapping[str, BaselineGrant]
+"""Baseline rows by the lower-case id of their assignment."""
+
+
+def observe(
+    known: Grants,
+    live: Iterable[RoleAssignment],
+    *,
+    read: Collection[str],
+    members: Mapping[str, Collection[str]],
+    began: datetime,
+    last: datetime | None = None,
+) -> dict[str, BaselineGrant]:
+    """The baseline after the listings of the subscriptions `read`, which began at a moment.
+
+    `members` are the watched identities in each group, by lower-case id of the group; `last` is the start of the scan
+    before. A row deleted after the observation began stays deleted: the listing may be older than the deletion.
+    """
+    after = dict(known)
+    listed = {row.key: row for row in merged(live)}
+    for key, row in listed.items():
+        old = known.get(key)
+        seen = frozenset(members.get(row.principal_id.lower(), ()))
+        if old is None:
+            after[key] = BaselineGrant(assignment=row, first_seen=began, via=tuple(sorted(seen)))
+        elif old.deleted_at is None or began > old.deleted_at:
+            after[key] = replace(
+                old,
+                assignment=replace(row, id=old.assignment.id, listed_in=row.listed_in | old.assignment.listed_in),
+                via=tuple(sorted(seen | set(old.via))),
+                deleted_at=None,
+                deleted_after=None,
+                deleted_by=None,
+            )
+    for key, old in known.items():
+        if key not in listed and not old.lost and _would_be_listed(old.assignment, read):
+            after[key] = replace(old, deleted_at=began, deleted_after=last)
+    return after
+
+
+def deleted(
+    known: Grants, assignment_id: str, at: datetime, by: Caller | None, assignment: RoleAssignment | None = None
+) -> dict[str, BaselineGrant]:
+    """The baseline after a deletion that an event or the activity log tells of; unchanged if it is not known.
+
+    `assignment` is what was deleted, where the log says that: then a row is made for one that no scan has seen.
+    """
+    key = assignment_id.lower()
+    old = known.get(key)
+    if old is None and assignment is None:
+        return dict(known)
+    if old is None:
+        assert assignment
+        old = BaselineGrant(assignment=assignment, first_seen=at)
+    if old.lost and old.deleted_by and old.deleted_by.confirmed:
+        return dict(known)
+    # The moment that the log or the event names is better than that of a scan which only missed it.
+    moment = at if old.deleted_at is None or by else old.deleted_at
+    return {**known, key: replace(old, deleted_at=moment, deleted_after=None, deleted_by=by or old.deleted_by)}
+
+
+def standing(live: Iterable[RoleAssignment], known: Grants, began: datetime) -> tuple[RoleAssignment, ...]:
+    """What of the listings still counts: a row deleted since they began is in them by mistake."""
+    return tuple(
+        row
+        for row in live
+        if not ((old := known.get(row.key)) and old.deleted_at is not None and old.deleted_at >= began)
+    )
+
+
+def _would_be_listed(assignment: RoleAssignment, read: Collection[str]) -> bool:
+    """Whether one of these subscriptions' listings would hold an assignment if it were still there."""
+    subscription = subscription_of(assignment.scope)
+    if subscription:
+        return subscription in read
+    if level(assignment.scope) is Level.ROOT:
+        return bool(read)
+    return any(one in read for one in assignment.listed_in)
