@@ -158,6 +158,13 @@ async def _read_azure(aks: Aks, settings: Settings, scopes: Mapping[str, ScopeRo
             elif found is None:
                 scope = f"/subscriptions/{subscription_id}"
                 unread.append(Unread(kind=ManagedCluster, scope=scope, reason="named in SUBSCRIPTIONS, but not found"))
+        for subscription_id in sorted(scopes.keys() - set(wanted)):
+            # Nobody looks there any more, so nobody knows that what is open there was mended.
+            if subscription_id not in listed and await _look_again(aks, subscription_id) is None:
+                gone.add(subscription_id)
+                continue
+            scope, reason = f"/subscriptions/{subscription_id}", "read before, and no longer named in SUBSCRIPTIONS"
+            unread.append(Unread(kind=ManagedCluster, scope=scope, reason=reason))
         if not subscriptions and not unread:
             reason = "no subscription is readable"
             unread.append(
