@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
-from ..conftest import Azurite, Watch, day
+from simulator import Fault, generate
+
+from ..conftest import Azurite, Start, Watch, day
 
 MORNING = day("2026-09-13T06:00")
 
 
 def statuses(azurite: Azurite) -> dict[str, str]:
     return {row["title"]: row["status"] for row in azurite.rows("findings") if row["RowKey"].startswith("f-")}
+
+
+async def test_an_application_missing_from_a_listing_is_asked_for_before_its_finding_is_resolved(
+    start: Start, azurite: Azurite
+) -> None:
+    watch = start(generate(applications=3, expiring=(2,)))
+    now = watch.azure.now
+    await watch.run(now)
+    (before,) = statuses(azurite)
+    empty = json.dumps({"value": []}).encode()
+    # Graph's replicas lag behind each other: a listing may lack what a GET finds.
+    watch.azure.add(Fault(path=r"/v1\.0/applications\?", host="graph", body=empty))
+    await watch.run(now + timedelta(hours=6))
+    assert statuses(azurite) == {before: "open"}
+    assert len(watch.azure.cards()) == 1
+    watch.azure.clear()
+    (gone,) = (one for one in watch.azure.tenant.applications if one.name == "app-000002")
+    watch.azure.tenant.delete(gone, now)
+    await watch.run(now + timedelta(hours=12))
+    assert statuses(azurite) == {before: "resolved"}
 
 
 async def test_a_subscription_that_is_no_longer_named_is_unread_and_not_resolved(
