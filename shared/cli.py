@@ -67,6 +67,9 @@ async def _run(options: argparse.Namespace, settings: Settings, now: datetime) -
 
     try:
         status: int = await options.run(options, settings, now)
+    except SettingsError as error:
+        print(f"fusewatch: {error}", file=sys.stderr)
+        return USAGE
     except (ReadError, StorageError, DeliveryError, OutputError) as error:
         print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
         return USAGE if isinstance(error, OutputError) else PARTIAL

@@ -86,6 +86,12 @@ def test_exit_statuses(watch: Watch) -> None:
     assert "NOTICE_DAYS" in wrong.stderr
     assert "AZURE_CLOUD" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+    for storage in ("AccountName", "DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=c2VjcmV0!"):
+        half = shared(watch, "findings", AzureWebJobsStorage=storage)
+        assert half.returncode == 2
+        assert "AzureWebJobsStorage" in half.stderr
+        assert "Traceback" not in half.stderr
+        assert "c2VjcmV0" not in half.stderr
     lost = shared(watch, "findings", AzureWebJobsStorage="")
     assert lost.returncode == 2
     assert "TABLES_ENDPOINT" in lost.stderr
