@@ -41,7 +41,7 @@ from .rows import (
     scan_of,
     scan_row,
 )
-from .storage import Lease, StorageError, create, failing
+from .storage import Lease, create, failing
 
 log = logging.getLogger(__name__)
 
