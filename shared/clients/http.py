@@ -28,7 +28,7 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
-from ..model import Unread
+from ..model import TENANT, Unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,8 @@ class ReadError(Exception):
     """A read that failed for good: what is unread now, and why."""
 
     def __init__(self, unread: Unread) -> None:
-        super().__init__(f"{unread.kind.__name__} of {unread.scope}: {unread.reason}")
+        where = "" if unread.scope == TENANT else f" of {unread.scope}"
+        super().__init__(f"could not read {unread.kind.__name__}{where}: {unread.reason}")
         self.unread = unread
 
 
