@@ -28,6 +28,9 @@ async def scan_tenant(timer: func.TimerRequest) -> None:
     from shared import app as fusewatch
 
     settings = Settings.from_env(os.environ)
+    for warning in settings.warnings:
+        # A wrong schedule or receiver stops nothing, so nobody would hear of it.
+        logging.getLogger("fusewatch").warning("%s", warning)
     async with fusewatch.connect(settings) as clients:
         report = await fusewatch.scan(clients, settings, datetime.now(UTC))
     _tenant_id = report.snapshot.tenant_id

@@ -167,7 +167,7 @@ def _problem(entry: Entry, frame: _Frame, *, advise: bool) -> Element:
         columns.append(column("auto", [paragraph(left)]))
     meta = [
         *runs(finding.severity.label, size="small", weight="bolder"),
-        *runs(f" · {_WHY.get(entry.reason, entry.reason.value)} · ", size="small"),
+        *runs(f" · {_why(entry)} · ", size="small"),
         *runs(whose(finding), size="small", weight="bolder", limit=frame.limit),
     ]
     head = [{"type": "ColumnSet", "columns": columns}, paragraph(meta, spacing="small")]
@@ -183,6 +183,12 @@ def _problem(entry: Entry, frame: _Frame, *, advise: bool) -> Element:
         action = {"type": "Action.OpenUrl", "title": "Open in the Azure portal", "url": link}
         items.append({"type": "ActionSet", "spacing": "small", "actions": [action]})
     return {"type": "Container", "spacing": "large", "items": items}
+
+
+def _why(entry: Entry) -> str:
+    if entry.reason is Reason.TIER and entry.tier == 0:
+        return "has ended"
+    return _WHY.get(entry.reason, entry.reason.value)
 
 
 def _runbook(rule: Rule, finding: Finding, limit: int, *, advise: bool) -> list[Element]:

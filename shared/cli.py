@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .findings import Finding
-from .model import Severity
+from .model import TENANT, Severity
 from .rule import date_text
 from .settings import Settings, SettingsError
 from .text import visible
@@ -67,6 +68,9 @@ async def _run(options: argparse.Namespace, settings: Settings, now: datetime) -
 
     try:
         status: int = await options.run(options, settings, now)
+    except SettingsError as error:
+        print(f"fusewatch: {error}", file=sys.stderr)
+        return USAGE
     except (ReadError, StorageError, DeliveryError, OutputError) as error:
         print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
         return USAGE if isinstance(error, OutputError) else PARTIAL
@@ -84,8 +88,9 @@ async def _scan(options: argparse.Namespace, settings: Settings, now: datetime) 
     counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in snapshot.counts.items())
     print(f"read {counts}; {len(report.findings)} open findings", file=sys.stderr)
     for unread in snapshot.unread:
+        where = "" if unread.scope == TENANT else f" of {unread.scope}"
         mend = f"; it needs {unread.permission}" if unread.permission else ""
-        text = f"NOT read: {unread.kind.__name__} of {unread.scope}: {unread.reason}{mend}"
+        text = f"NOT read: {unread.kind.__name__}{where}: {unread.reason}{mend}"
         print(f"fusewatch: {visible(text, 1000)}", file=sys.stderr)
     if snapshot.unread:
         return PARTIAL
@@ -141,14 +146,18 @@ async def _webhook_test(options: argparse.Namespace, settings: Settings, now: da
 
 
 def _write(options: argparse.Namespace, findings: Sequence[Finding], now: datetime) -> None:
-    if options.output:
-        try:
+    try:
+        if options.output:
             with Path(options.output).open("w", encoding="utf-8") as file:
                 _print(options.format, findings, now, file)
-        except OSError as error:
-            raise OutputError(f"could not write {options.output}: {error.strerror}") from error
-    else:
-        _print(options.format, findings, now, sys.stdout)
+        else:
+            _print(options.format, findings, now, sys.stdout)
+            sys.stdout.flush()
+    except OSError as error:
+        if not options.output:
+            # What is left in the buffer would fail once more when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"could not write {options.output or 'the findings'}: {error.strerror}") from error
 
 
 def _print(form: str, findings: Sequence[Finding], now: datetime, file: TextIO) -> None:
@@ -189,7 +198,8 @@ def _table(findings: Sequence[Finding], now: datetime, file: TextIO) -> None:
 
     colours = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("SEVERITY", "FINDING", "END", "OWNER"):
+    closed = not all(one.open for one in findings)
+    for heading in ("SEVERITY", *(["STATUS"] if closed else []), "FINDING", "END", "OWNER"):
         table.add_column(heading, overflow="fold")
     for one in findings:
         end = f"{date_text(one.expires_on)} ({remaining(one.expires_on, now)})" if one.expires_on else ""
@@ -197,12 +207,16 @@ def _table(findings: Sequence[Finding], now: datetime, file: TextIO) -> None:
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(
             Text(one.severity.label, style=colours[one.severity]),
+            *([Text(one.status.value)] if closed else []),
             Text(visible(one.title)),
             Text(end),
             Text(visible(owner)),
         )
     console = Console(file=file, highlight=False, width=None if file.isatty() else 160)
-    console.print(table if findings else "no findings")
+    # On a broken pipe rich would end the program itself, and with status 1.
+    with console.capture() as text:
+        console.print(table if findings else "no findings")
+    file.write(text.get())
 
 
 class _Bars:

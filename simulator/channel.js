@@ -78,3 +78,4 @@ function draw(post) {
 
 document.getElementById("posts").append(...JSON.parse(document.getElementById("cards").textContent).map(draw));
 document.documentElement.dataset.drawn = "yes";
+document.documentElement.dataset.height = Math.ceil(document.body.getBoundingClientRect().height);

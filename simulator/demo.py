@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ OUTPUT = ROOT / "build" / "demo"
 LAST = datetime(2026, 10, 4, 6, tzinfo=UTC)
 PATIENCE = timedelta(days=1)
 """How often the demo scans; a real app scans every six hours."""
+WIDTH = 1000
+"""Of the picture, in pixels."""
 
 
 class Demo:
@@ -110,15 +113,20 @@ def picture(page: Path, target: Path) -> bool:
     if not program:
         return False
     with tempfile.TemporaryDirectory() as profile:
-        subprocess.run(
-            [program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
-            + ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-            + [f"--user-data-dir={profile}", "--window-size=1000,14000", f"--screenshot={target}", page.as_uri()],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=90,
-            check=False,
-        )
+        quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+        quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        command = [program, *quiet, f"--user-data-dir={profile}"]
+
+        def browse(*options: str) -> str:
+            done = subprocess.run(
+                [*command, *options, page.as_uri()], capture_output=True, text=True, timeout=90, check=False
+            )
+            return done.stdout
+
+        # The page says how tall it is once its cards are drawn; a picture of less would lack the story's end.
+        height = re.search(r'data-height="(\d+)"', browse(f"--window-size={WIDTH},1000", "--dump-dom"))
+        if height:
+            browse(f"--window-size={WIDTH},{height[1]}", f"--screenshot={target}")
     return target.exists()
 
 

@@ -521,3 +521,10 @@ def test_split_cards_keep_every_entry_exactly_once(lengths, counted, closed):
     parts = built(subject)
     assert parts and complete(subject, parts)
     assert all(size(part.message) <= LIMIT for part in parts)
+
+
+@pytest.mark.parametrize(("tier", "days", "words"), [(1, 0.5, "nearer to its end"), (0, -0.5, "has ended")])
+def test_what_has_ended_is_not_nearer_to_its_end(tier, days, words):
+    told = entry(finding(expires_on=after(days)), Reason.TIER, tier)
+    (card,) = cards(alert([told]), coverage(), NOW, BY_ID, tenant_id=TENANT_ID, portal=PORTAL)
+    assert f" · {words} · " in json.dumps(card.message, ensure_ascii=False)

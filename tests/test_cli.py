@@ -86,6 +86,12 @@ def test_exit_statuses(watch: Watch) -> None:
     assert "NOTICE_DAYS" in wrong.stderr
     assert "AZURE_CLOUD" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+    for storage in ("AccountName", "DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=c2VjcmV0!"):
+        half = shared(watch, "findings", AzureWebJobsStorage=storage)
+        assert half.returncode == 2
+        assert "AzureWebJobsStorage" in half.stderr
+        assert "Traceback" not in half.stderr
+        assert "c2VjcmV0" not in half.stderr
     lost = shared(watch, "findings", AzureWebJobsStorage="")
     assert lost.returncode == 2
     assert "TABLES_ENDPOINT" in lost.stderr
@@ -105,6 +111,12 @@ def test_scan_settle_findings_and_a_test_card(watch: Watch, tmp_path: Path) -> N
     assert listed.returncode == 0
     assert listed.stdout == ""
     assert any(one["severity"] == "critical" for one in json.loads((tmp_path / "found.json").read_text()))
+    later = "2026-10-03T06:00Z"
+    watch.advance(day(later))
+    assert "STATUS" not in shared(watch, "scan", "--now", later).stdout
+    assert "Cluster shop-prod loses" not in shared(watch, "findings").stdout
+    (ended,) = (line for line in shared(watch, "findings", "--all").stdout.splitlines() if "shop-prod loses" in line)
+    assert ended.split()[:2] == ["critical", "resolved"]
     count = len(watch.azure.cards("shop"))
     assert shared(watch, "webhook-test", "--team", "shop").returncode == 0
     assert len(watch.azure.cards("shop")) == count + 1
@@ -142,6 +154,34 @@ def test_findings_that_cannot_be_written_are_told_in_a_sentence(watch: Watch) ->
     done = shared(watch, "scan", "--dry-run", "--now", "2026-03-01", "--output", "nowhere/found.json")
     assert done.returncode == 2
     assert done.stderr.endswith("fusewatch: could not write nowhere/found.json: No such file or directory\n")
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_reader_that_stops_reading_is_told_in_a_sentence(watch: Watch, form: str) -> None:
+    end, output = os.pipe()
+    os.close(end)
+    arguments = ["scan", "--dry-run", "--now", "2026-03-01", "--format", form]
+    done = subprocess.run(
+        [sys.executable, "-m", "shared", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **watch.env},
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(output)
+    assert done.returncode == 2
+    assert done.stderr == "fusewatch: could not write the findings: Broken pipe\n"
+
+
+def test_an_error_of_the_program_is_no_finding() -> None:
+    program = "import runpy, sys, shared.cli; sys.argv = ['shared', 'scan']; shared.cli._parser = None; "
+    program += "runpy.run_module('shared', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr
+    assert done.returncode == 3
 
 
 @pytest.mark.parametrize("form", ["table", "json"])

@@ -53,6 +53,15 @@ def test_a_wrong_schedule_leaves_the_default(watch: Watch) -> None:
     assert found["settle"][0]["schedule"] == "0 */2 * * * *"
 
 
+def test_a_setting_that_is_wrong_and_stops_nothing_is_logged(watch: Watch, azurite: Azurite) -> None:
+    retired = f"https://contoso.webhook.office.com/webhookb2/{HIDDEN}"
+    answer = host(watch, "scan_tenant", SETTLE_SCHEDULE="every minute", TEAMS_WEBHOOK_URL_SHOP=retired)
+    assert answer["ended"] == {"scan_tenant": ""}
+    assert "SETTLE_SCHEDULE" in answer["log"]
+    assert "TEAMS_WEBHOOK_URL_SHOP" in answer["log"]
+    assert HIDDEN not in answer["log"]
+
+
 def test_the_functions_scan_and_tell(watch: Watch, azurite: Azurite) -> None:
     # The functions take the real time, so the secret of this tenant has ended long ago for some, and not for others.
     ended = host(watch, "scan_tenant", "settle", MIN_SEVERITY="info")["ended"]

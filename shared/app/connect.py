@@ -49,7 +49,7 @@ def credential(settings: Settings) -> AsyncTokenCredential:
 async def connect(
     settings: Settings, *, storage: bool = True, patience: Patience | None = None
 ) -> AsyncIterator[Clients]:
-    """The clients of one run, closed at its end; raises StorageError for wrong storage settings."""
+    """The clients of one run, closed at its end; raises SettingsError for wrong storage settings."""
     patience = patience or Patience()
     async with AsyncExitStack() as stack:
         identity = await stack.enter_async_context(credential(settings))

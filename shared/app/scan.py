@@ -158,6 +158,13 @@ async def _read_azure(aks: Aks, settings: Settings, scopes: Mapping[str, ScopeRo
             elif found is None:
                 scope = f"/subscriptions/{subscription_id}"
                 unread.append(Unread(kind=ManagedCluster, scope=scope, reason="named in SUBSCRIPTIONS, but not found"))
+        for subscription_id in sorted(scopes.keys() - set(wanted)):
+            # Nobody looks there any more, so nobody knows that what is open there was mended.
+            if subscription_id not in listed and await _look_again(aks, subscription_id) is None:
+                gone.add(subscription_id)
+                continue
+            scope, reason = f"/subscriptions/{subscription_id}", "read before, and no longer named in SUBSCRIPTIONS"
+            unread.append(Unread(kind=ManagedCluster, scope=scope, reason=reason))
         if not subscriptions and not unread:
             reason = "no subscription is readable"
             unread.append(
@@ -241,8 +248,9 @@ async def _read_entra(
         entra.list_applications(keep, lambda count: progress("applications", count, None)),
         entra.list_service_principals(keep, lambda count: progress("service principals", count, None)),
     )
-    await _complete(behind, applications, entra.get_application)
-    await _complete(behind, principals, entra.get_service_principal)
+    # Graph's replicas lag: only a GET says that what has an open finding, and is in no listing, is gone.
+    await _complete(behind | _open_app_ids(stored, "/applications/"), applications, entra.get_application)
+    await _complete(behind | _open_app_ids(stored, "/servicePrincipals/"), principals, entra.get_service_principal)
     listed = {one.app_id.lower() for one in applications.kept}
     present = {one.app_id.lower() for one in principals.kept}
     missing = behind - (listed & present)
@@ -271,12 +279,17 @@ async def _read_entra(
     )
 
 
+def _open_app_ids(stored: Stored, path: str) -> set[str]:
+    told = (one for one in stored.findings if one.open and one.resource_id.startswith(path))
+    return {str(one.facts["app_id"]).lower() for one in told if one.facts.get("app_id")}
+
+
 async def _complete(
     behind: Iterable[str],
     listing: Listing[Entity],
     get: Callable[[str], Awaitable[Entity | None]],
 ) -> None:
-    """Ask by id for what clusters depend on and the listing did not show: only a 404 means that it is gone."""
+    """Ask by id for what clusters or findings depend on and no listing showed: only a 404 means that it is gone."""
     listed = {one.app_id.lower() for one in listing.kept}
     for app_id in sorted(set(behind) - listed):
         try:

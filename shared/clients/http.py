@@ -28,7 +28,7 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
-from ..model import Unread
+from ..model import TENANT, Unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,8 @@ class ReadError(Exception):
     """A read that failed for good: what is unread now, and why."""
 
     def __init__(self, unread: Unread) -> None:
-        super().__init__(f"{unread.kind.__name__} of {unread.scope}: {unread.reason}")
+        where = "" if unread.scope == TENANT else f" of {unread.scope}"
+        super().__init__(f"could not read {unread.kind.__name__}{where}: {unread.reason}")
         self.unread = unread
 
 
@@ -71,15 +72,20 @@ def same_origin(url: str, endpoint: str) -> bool:
 
 
 def retry_after(text: str) -> float:
-    """A Retry-After header, in either of its forms, in seconds from now; 0 if it says nothing."""
+    """A Retry-After header, in either of its forms, in seconds from now and at most a day; 0 if it says nothing."""
     if text.strip().isdecimal():
-        return float(text)
+        return min(float(text), _DAY)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        seconds = moment.timestamp() - time.time()
+    except (ValueError, OverflowError):
         return 0
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - time.time())
+    return min(max(0.0, seconds), _DAY)
+
+
+_DAY = 86_400.0
+"""Who asks for a longer wait than this, in seconds, has made a mistake, and sums with it would overflow."""
 
 
 def error_code(body: bytes | str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from ..access import BaselineGrant
 from ..findings import Finding
+from ..settings import SettingsError
 from ..text import visible
 from .http import Patience, retry_options
 from .rows import (
@@ -47,7 +49,7 @@ from .rows import (
     scan_of,
     scan_row,
 )
-from .storage import ConflictError, Lease, StorageError, create, failing
+from .storage import ConflictError, Lease, create, failing
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +108,11 @@ class Tables:
         else:
             text = AZURITE if connection_string.strip().lower() == "usedevelopmentstorage=true" else connection_string
             try:
+                _check_key(text)
                 self._service = TableServiceClient.from_connection_string(text, **options)
             except ValueError:
                 # The message of the SDK may repeat the string, and that holds a key.
-                raise StorageError("AzureWebJobsStorage is no storage connection string") from None
+                raise SettingsError(["AzureWebJobsStorage: it is no storage connection string"]) from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -327,6 +330,14 @@ class Tables:
                     raise
                 await create(client)
                 return await client.submit_transaction(operations)
+
+
+def _check_key(connection_string: str) -> None:
+    """Raises ValueError for an account key that is no base64: the SDK would find out at its first request."""
+    for part in connection_string.split(";"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "accountkey":
+            base64.b64decode(value, validate=True)
 
 
 def _operations(tenant_id: str, change: Change) -> list[Any]:

@@ -13,6 +13,7 @@ from shared.clients.rows import SCHEMA, TEXT, Due, cut, finding_of, finding_row
 from shared.clients.storage import ConflictError, LeaseError, StorageError
 from shared.clients.tables import AZURITE, Change, Tables
 from shared.findings import Finding
+from shared.settings import SettingsError
 from simulator import Fault
 from simulator.azurite import Azurite
 
@@ -170,7 +171,7 @@ def test_a_text_too_long_is_cut_visibly() -> None:
 
 
 async def test_a_wrong_connection_string_is_not_repeated() -> None:
-    with pytest.raises(StorageError, match="AzureWebJobsStorage") as caught:
+    with pytest.raises(SettingsError, match="AzureWebJobsStorage") as caught:
         Tables(connection_string="AccountName=x;Key=THE-KEY")
     assert "THE-KEY" not in repr(caught.value)
     assert caught.value.__cause__ is None

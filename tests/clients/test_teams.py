@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from shared.card import greeting
-from shared.clients.http import Patience, session
+from shared.clients.http import Patience, retry_after, session
 from shared.clients.teams import DeliveryError, Teams
 from shared.settings import Receiver, Secret
 from simulator import Fault, Simulator, load
@@ -147,3 +147,21 @@ async def test_a_receiver_with_a_problem_is_not_called(azure: Simulator) -> None
     assert caught.value.permanent
     assert posts(azure) == []
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("", 0),
+        ("soon", 0),
+        ("-5", 0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 9998 07:28:00 GMT", 86_400),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", 0),
+        ("999999999999999999", 86_400),
+        ("9" * 400, 86_400),
+    ],
+)
+def test_a_wait_that_nobody_can_mean_breaks_no_sum(header: str, seconds: float) -> None:
+    assert retry_after(header) == seconds

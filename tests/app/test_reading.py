@@ -1,0 +1,57 @@
+"""What a scan asks for besides the listings, so that nothing is called resolved that nobody looked at."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from simulator import Fault, generate
+
+from ..conftest import Azurite, Start, Watch, day
+
+MORNING = day("2026-09-13T06:00")
+
+
+def statuses(azurite: Azurite) -> dict[str, str]:
+    return {row["title"]: row["status"] for row in azurite.rows("findings") if row["RowKey"].startswith("f-")}
+
+
+async def test_an_application_missing_from_a_listing_is_asked_for_before_its_finding_is_resolved(
+    start: Start, azurite: Azurite
+) -> None:
+    watch = start(generate(applications=3, expiring=(2,)))
+    now = watch.azure.now
+    await watch.run(now)
+    (before,) = statuses(azurite)
+    empty = json.dumps({"value": []}).encode()
+    # Graph's replicas lag behind each other: a listing may lack what a GET finds.
+    watch.azure.add(Fault(path=r"/v1\.0/applications\?", host="graph", body=empty))
+    await watch.run(now + timedelta(hours=6))
+    assert statuses(azurite) == {before: "open"}
+    assert len(watch.azure.cards()) == 1
+    watch.azure.clear()
+    (gone,) = (one for one in watch.azure.tenant.applications if one.name == "app-000002")
+    watch.azure.tenant.delete(gone, now)
+    await watch.run(now + timedelta(hours=12))
+    assert statuses(azurite) == {before: "resolved"}
+
+
+async def test_a_subscription_that_is_no_longer_named_is_unread_and_not_resolved(
+    watch: Watch, azurite: Azurite
+) -> None:
+    watch.advance(MORNING)
+    await watch.run(MORNING)
+    assert "open" in set(statuses(azurite).values())
+    before = statuses(azurite)
+    other = watch.azure.tenant.subscription("Northwind Staging").id
+    watch.env["SUBSCRIPTIONS"] = other
+    report = await watch.run(MORNING + timedelta(hours=6))
+    after = statuses(azurite)
+    assert "resolved" not in after.values()
+    assert before.items() <= after.items()
+    assert {one.reason for one in report.snapshot.unread} == {"read before, and no longer named in SUBSCRIPTIONS"}
+    production = watch.azure.tenant.subscription("Northwind Production")
+    watch.azure.tenant.subscriptions.remove(production)
+    await watch.run(MORNING + timedelta(hours=12))
+    clusters = {title: status for title, status in statuses(azurite).items() if "shop-prod loses" in title}
+    assert set(clusters.values()) == {"resolved"}
