@@ -4,27 +4,57 @@ with Simulator(load("retailer")) as azure:
     os.environ.update(azure.environment)
 """
 
-from .entities import Application, Certificate, Cluster, ResourceGroup, Secret, ServicePrincipal, Subscription, User
+from .access import Access, Group, ManagementGroup, RoleAssignment, RoleDefinition
+from .actions import Actions
+from .clusters import AddOn, Cluster, Pool
+from .entities import (
+    Application,
+    Certificate,
+    FederatedCredential,
+    Registry,
+    Resource,
+    ResourceGroup,
+    Secret,
+    ServicePrincipal,
+    Subscription,
+    User,
+    UserAssignedIdentity,
+)
 from .faults import Fault
 from .generate import generate
+from .operation import Caller, Operation
 from .server import Request, Simulator
 from .steps import Step
-from .story import Expected, ExpectedFinding, Pause, load, parse
+from .story import Expected, ExpectedFinding, LoadBearing, Pause, load, parse
 from .teams import Channel, Post
 from .tenant import Tenant
 
 __all__ = [
+    "Access",
+    "Actions",
+    "AddOn",
     "Application",
+    "Caller",
     "Certificate",
     "Channel",
     "Cluster",
     "Expected",
     "ExpectedFinding",
     "Fault",
+    "FederatedCredential",
+    "Group",
+    "LoadBearing",
+    "ManagementGroup",
+    "Operation",
     "Pause",
+    "Pool",
     "Post",
+    "Registry",
     "Request",
+    "Resource",
     "ResourceGroup",
+    "RoleAssignment",
+    "RoleDefinition",
     "Secret",
     "ServicePrincipal",
     "Simulator",
@@ -32,6 +62,7 @@ __all__ = [
     "Subscription",
     "Tenant",
     "User",
+    "UserAssignedIdentity",
     "generate",
     "load",
     "parse",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 
 def derived(tenant_id: str, *names: str) -> str:
@@ -98,27 +99,78 @@ class ResourceGroup:
     name: str
     location: str = "westeurope"
     tags: dict[str, str] = field(default_factory=dict)
+    managed_by: str = ""
+    """The cluster whose node resource group it is."""
+
+    @property
+    def id(self) -> str:
+        """The resource id."""
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.name}"
 
 
 @dataclass(kw_only=True)
-class Cluster:
-    """A managed cluster; `client_id` is the appId it runs on, or `msi`, as in servicePrincipalProfile."""
+class FederatedCredential:
+    """What a user-assigned identity trusts; a flexible one has an expression and no subject."""
+
+    name: str
+    issuer: str
+    subject: str | None = None
+    audiences: list[str] = field(default_factory=lambda: ["api://AzureADTokenExchange"])
+    expression: str = ""
+
+
+@dataclass(kw_only=True)
+class UserAssignedIdentity:
+    """A user-assigned managed identity."""
+
+    subscription_id: str
+    group: str
+    name: str
+    client_id: str
+    principal_id: str
+    location: str = "westeurope"
+    credentials: list[FederatedCredential] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The resource id as its resource provider writes it, `resourcegroups` in lower case."""
+        scope = f"/subscriptions/{self.subscription_id}/resourcegroups/{self.group}"
+        return f"{scope}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{self.name}"
+
+
+@dataclass(kw_only=True)
+class Registry:
+    """A container registry; on one with `abac` AcrPull gives nothing."""
 
     subscription_id: str
     group: str
     name: str
     location: str = "westeurope"
-    client_id: str = "msi"
-    principal_id: str = ""
-    kubelet_client_id: str = ""
-    kubelet_object_id: str = ""
-    tags: dict[str, str] = field(default_factory=dict)
-    state: str = "Succeeded"
-    power: str = "Running"
-    pools: list[str] = field(default_factory=lambda: ["system"])
+    abac: bool = False
+    anonymous: bool = False
 
     @property
     def id(self) -> str:
-        """The resource id as the AKS resource provider writes it, `resourcegroups` in lower case."""
-        scope = f"/subscriptions/{self.subscription_id}/resourcegroups/{self.group}"
-        return f"{scope}/providers/Microsoft.ContainerService/managedClusters/{self.name}"
+        """The resource id."""
+        scope = f"/subscriptions/{self.subscription_id}/resourceGroups/{self.group}"
+        return f"{scope}/providers/Microsoft.ContainerRegistry/registries/{self.name}"
+
+
+@dataclass(kw_only=True)
+class Resource:
+    """Any other resource: `type` is as in an id, `Microsoft.Network/routeTables`; a subnet's name is NETWORK/SUBNET."""
+
+    subscription_id: str
+    group: str
+    type: str
+    name: str
+    location: str = "westeurope"
+    properties: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The resource id."""
+        provider, *kinds = self.type.split("/")
+        pairs = zip(kinds, self.name.split("/"), strict=True)
+        path = "/".join(f"{kind}/{name}" for kind, name in pairs)
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.group}/providers/{provider}/{path}"

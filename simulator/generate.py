@@ -9,17 +9,8 @@ from functools import cache
 from typing import Any, Generic, NamedTuple
 
 from .directory import key_blob, moment_text
-from .entities import (
-    Application,
-    Certificate,
-    Cluster,
-    ResourceGroup,
-    Secret,
-    ServicePrincipal,
-    Subscription,
-    User,
-    derived,
-)
+from .entities import Application, Certificate, Secret, ServicePrincipal, User, derived
+from .generate_clusters import add_clusters
 from .tenant import Entity, Objects, Tenant
 from .world import compact
 
@@ -118,12 +109,14 @@ def generate(
     seed: int = 1,
     expiring: int | Sequence[int] = 0,
     on_service_principals: int = 0,
+    role_assignments: int = 0,
     now: datetime | None = None,
 ) -> Tenant:
     """A tenant of that size, the same one for the same arguments.
 
     `expiring` applications have one secret that ends within 60 days: a number of them, spread evenly, or their places
-    in the listing, counted from 1. The first `on_service_principals` clusters sign in as an application.
+    in the listing, counted from 1. The first `on_service_principals` clusters sign in as an application. Each cluster
+    has the rights that it needs; other `role_assignments` make up the number, if it is larger.
     """
     now = now or NOW
     tenant_id = _guid(seed, 0, 0)
@@ -134,21 +127,8 @@ def generate(
     ]
     tenant.applications = Objects(_applications(tenant, applications, _places(expiring, applications), seed, now))
     tenant.service_principals = Objects(_service_principals(applications, service_principals, seed, now))
-    for number in range(subscriptions):
-        identity = derived(tenant_id, "subscription", str(number))
-        tenant.subscriptions.append(Subscription(id=identity, name=f"Subscription {number}"))
-        tags = {"team": f"team{number}"}
-        tenant.groups.append(ResourceGroup(subscription_id=identity, name="rg-clusters", tags=tags))
-    for number in range(clusters if subscriptions else 0):
-        subscription = tenant.subscriptions[number % subscriptions]
-        cluster = Cluster(subscription_id=subscription.id, group="rg-clusters", name=f"cluster-{number:04d}")
-        if number < on_service_principals:
-            cluster.client_id = _guid(seed, CLIENT, number)
-        else:
-            cluster.principal_id = derived(tenant_id, "identity", cluster.name)
-            cluster.kubelet_object_id = derived(tenant_id, "kubelet", cluster.name)
-            cluster.kubelet_client_id = derived(tenant_id, "kubelet client", cluster.name)
-        tenant.clusters.append(cluster)
+    clients = [_guid(seed, CLIENT, number) for number in range(on_service_principals)]
+    add_clusters(tenant, subscriptions, clusters, clients, role_assignments)
     return tenant
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import directory
+from . import directory, members
 from .entities import Application, ServicePrincipal
 from .identity import GRAPH, audience
 from .listing import JSON, BadQueryError, Listings, Options, bad_query, condition, project
@@ -30,6 +30,8 @@ _BY_ID = r"(?:/(?P<id>[0-9a-f-]{36})|\(appId='(?P<app>[0-9a-f-]{36})'\)|\('(?P<q
 
 _DELETED = r"(?:microsoft\.)?graph\.(?P<kind>application|servicePrincipal)"
 
+_MEMBER_OF = r"transitiveMemberOf(?:/(?:microsoft\.)?graph\.group)?"
+
 CODES = {
     400: ("Request_BadRequest", "Invalid request."),
     401: ("InvalidAuthenticationToken", "Access token is empty."),
@@ -44,7 +46,7 @@ CODES = {
 
 
 class Graph:
-    """Applications, service principals, their owners, the recycle bin, and batches of requests for these."""
+    """Applications, service principals, their owners and groups, the recycle bin, and batches of requests for these."""
 
     def __init__(self, world: World, send: Callable[[Call], Reply]) -> None:
         self._world = world
@@ -59,7 +61,9 @@ class Graph:
                 ("GET", r"/(?P<kind>applications|servicePrincipals)", self._list),
                 ("GET", rf"/(?P<kind>applications|servicePrincipals){_BY_ID}", self._get),
                 ("GET", rf"/(?P<kind>applications|servicePrincipals){_BY_ID}/owners", self._owners),
+                ("GET", rf"/(?P<kind>servicePrincipals){_BY_ID}/{_MEMBER_OF}", self._member_of),
                 ("GET", rf"/directory/deletedItems/{_DELETED}", self._deleted),
+                ("POST", r"/directoryObjects/(?:microsoft\.graph\.)?getByIds", self._by_ids),
                 ("GET", r"/organization", self._organization),
                 ("POST", r"/\$batch", self._batch),
             )
@@ -204,13 +208,38 @@ class Graph:
         ]
         if options.where:
             found = [item for item in found if condition(options.where)(item)]
+        return self._page(call, options, found, options.select)
+
+    def _member_of(self, call: Call, match: re.Match[str]) -> Reply:
+        denied = self._denied(call)
+        if denied:
+            return denied
+        entity = self._find(match)
+        if entity is None:
+            return self._missing(match)
+        tenant, options = self._world.tenant, Options.of(call)
+        found = [members.group(group, tenant) for group in tenant.access.memberships(entity.id)]
+        return self._page(call, options, found, ("@odata.type", *options.select) if options.select else ())
+
+    def _page(self, call: Call, options: Options, found: list[dict[str, Any]], select: tuple[str, ...]) -> Reply:
         start, stop = options.place.offset, options.place.offset + options.top
         following = None
         if stop < len(found):
-            listings = self._objects(match["kind"])[1]
-            following = listings.link(call, self._world.origins["graph"], options, stop)
-        page = [project(item, options.select) for item in found[start:stop]]
-        return self._value("directoryObjects", page, following, len(found) if options.count and not start else None)
+            following = self._principals.link(call, self._world.origins["graph"], options, stop)
+        shown = [project(item, select) for item in found[start:stop]]
+        return self._value("directoryObjects", shown, following, len(found) if options.count and not start else None)
+
+    def _by_ids(self, call: Call, match: re.Match[str]) -> Reply:
+        denied = self._denied(call)
+        if denied:
+            return denied
+        try:
+            wanted = [str(one) for one in json.loads(call.body)["ids"]]
+        except (ValueError, KeyError, TypeError):
+            return self._error(400, "Request_BadRequest", "The value of ids is not valid.")
+        if len(wanted) > 1000:
+            return self._error(400, "Request_BadRequest", "Too many ids: at most 1000.")
+        return self._value("directoryObjects", list(members.by_ids(wanted, self._world.tenant)))
 
     def _value(
         self, name: str, items: list[Mapping[str, Any]], following: str | None = None, count: int | None = None

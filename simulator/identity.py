@@ -13,6 +13,7 @@ import time
 import uuid
 from typing import Any
 
+from .operation import Caller
 from .world import Call, Reply, World, json_reply
 
 GRAPH = (
@@ -73,18 +74,19 @@ def _failure(status: int, message: str) -> Reply:
     return json_reply({"statusCode": status, "message": message, "correlationId": str(uuid.uuid4())}, status)
 
 
-def issue(world: World, resource: str, expires: int) -> str:
-    """A signed token with the claims of an app-only one."""
+def issue(world: World, resource: str, expires: int, caller: Caller | None = None) -> str:
+    """A signed token: of the watching app's identity, or of somebody else."""
+    app_id, object_id = (caller.app_id, caller.id) if caller else (world.client_id, world.object_id)
     claims: dict[str, Any] = {
         "aud": resource,
         "iss": f"https://sts.windows.net/{world.tenant.id}/",
         "iat": expires - LIFETIME,
         "nbf": expires - LIFETIME,
         "exp": expires,
-        "appid": world.client_id,
-        "idtyp": "app",
-        "oid": world.object_id,
-        "sub": world.object_id,
+        "appid": app_id,
+        "idtyp": "user" if caller and caller.upn else "app",
+        "oid": object_id,
+        "sub": object_id,
         "tid": world.tenant.id,
         "ver": "1.0",
     }
@@ -96,12 +98,23 @@ def issue(world: World, resource: str, expires: int) -> str:
 
 def audience(world: World, call: Call) -> str | None:
     """The audience of a request's bearer token; None for no token, one that was tampered with, or an expired one."""
+    claims = _claims(world, call)
+    return str(claims["aud"]).rstrip("/") if claims else None
+
+
+def caller_of(world: World, call: Call) -> str:
+    """The object id of whose token a request carries."""
+    claims = _claims(world, call)
+    return str(claims["oid"]) if claims else ""
+
+
+def _claims(world: World, call: Call) -> dict[str, Any] | None:
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
     head, _, signature = token.rpartition(".")
     if scheme.lower() != "bearer" or not hmac.compare_digest(signature, _encode(_signature(world, head))):
         return None
-    claims = json.loads(_decode(head.partition(".")[2]))
-    return str(claims["aud"]).rstrip("/") if claims["exp"] > time.time() else None
+    claims: dict[str, Any] = json.loads(_decode(head.partition(".")[2]))
+    return claims if claims["exp"] > time.time() else None
 
 
 def _signature(world: World, head: str) -> bytes:

@@ -5,10 +5,10 @@ Shapes: https://learn.microsoft.com/rest/api/aks/managed-clusters/list and /rest
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-from .entities import Cluster, ResourceGroup, Subscription
+from .clusters import AddOn, Cluster, Pool
+from .entities import ResourceGroup, Subscription
 from .tenant import Tenant
 
 VERSION = "1.33.4"
@@ -52,12 +52,14 @@ def subscription(entity: Subscription, tenant_id: str) -> dict[str, Any]:
 def resource_group(entity: ResourceGroup) -> dict[str, Any]:
     """A resource group; `tags` is absent when there are none."""
     body: dict[str, Any] = {
-        "id": f"/subscriptions/{entity.subscription_id}/resourceGroups/{entity.name}",
+        "id": entity.id,
         "name": entity.name,
         "type": "Microsoft.Resources/resourceGroups",
         "location": entity.location,
         "properties": {"provisioningState": "Succeeded"},
     }
+    if entity.managed_by:
+        body["managedBy"] = entity.managed_by
     if entity.tags:
         body["tags"] = entity.tags
     return body
@@ -65,9 +67,7 @@ def resource_group(entity: ResourceGroup) -> dict[str, Any]:
 
 def managed_cluster(entity: Cluster, tenant_id: str) -> dict[str, Any]:
     """A cluster; one on a service principal has no `identity`, a failed one no `identityProfile`, as recorded."""
-    mark = hashlib.sha256(entity.id.encode()).hexdigest()
-    managed = entity.client_id.lower() == "msi"
-    node_group = f"MC_{entity.group}_{entity.name}_{entity.location}"
+    mark = entity.mark
     host = f"{entity.name}-dns-{mark[:8]}"
     properties: dict[str, Any] = {
         "provisioningState": entity.state,
@@ -77,23 +77,23 @@ def managed_cluster(entity: Cluster, tenant_id: str) -> dict[str, Any]:
         "dnsPrefix": f"{entity.name}-dns",
         "fqdn": f"{host}.hcp.{entity.location}.azmk8s.io",
         "azurePortalFQDN": f"{host}.portal.hcp.{entity.location}.azmk8s.io",
-        "agentPoolProfiles": [_pool(entity, name, first=not n) for n, name in enumerate(entity.pools)],
+        "agentPoolProfiles": [_pool(entity, pool, first=not n) for n, pool in enumerate(entity.pools)],
         "servicePrincipalProfile": {"clientId": entity.client_id},
         "addonProfiles": {
             "azureKeyvaultSecretsProvider": {"enabled": False, "config": None},
             "azurepolicy": {"enabled": False, "config": None},
+            **{name: _addon(addon) for name, addon in entity.addons.items()},
         },
-        "nodeResourceGroup": node_group,
+        "nodeResourceGroup": entity.node_group,
         "enableRBAC": True,
         "supportPlan": "KubernetesOfficial",
         "networkProfile": {
-            "networkPlugin": "azure",
+            "networkPlugin": entity.network_plugin,
             "networkDataplane": "azure",
             "loadBalancerSku": "Standard",
-            "loadBalancerProfile": {"managedOutboundIPs": {"count": 1}, "backendPoolType": "nodeIPConfiguration"},
             "serviceCidr": "10.0.0.0/16",
             "dnsServiceIP": "10.0.0.10",
-            "outboundType": "loadBalancer",
+            "outboundType": entity.outbound_type,
             "serviceCidrs": ["10.0.0.0/16"],
             "ipFamilies": ["IPv4"],
         },
@@ -106,15 +106,24 @@ def managed_cluster(entity: Cluster, tenant_id: str) -> dict[str, Any]:
             "fileCSIDriver": {"enabled": True},
             "snapshotController": {"enabled": True},
         },
-        "oidcIssuerProfile": {"enabled": False},
+        "oidcIssuerProfile": {"enabled": entity.oidc_issuer},
         "workloadAutoScalerProfile": {},
         "resourceUID": mark[:24],
     }
-    if managed and entity.state != "Failed":
+    if entity.outbound_type == "loadBalancer":
+        balancer = {"managedOutboundIPs": {"count": 1}, "backendPoolType": "nodeIPConfiguration"}
+        properties["networkProfile"]["loadBalancerProfile"] = balancer
+    if entity.oidc_issuer:
+        properties["oidcIssuerProfile"]["issuerURL"] = entity.issuer(tenant_id)
+    if entity.workload_identity:
+        properties["securityProfile"]["workloadIdentity"] = {"enabled": True}
+    if entity.private:
+        zone = entity.private_dns_zone or "system"
+        properties["apiServerAccessProfile"] = {"enablePrivateCluster": True, "privateDNSZone": zone}
+    if entity.managed and entity.state != "Failed":
         properties["identityProfile"] = {
             "kubeletidentity": {
-                "resourceId": f"/subscriptions/{entity.subscription_id}/resourcegroups/{node_group}/providers/"
-                f"Microsoft.ManagedIdentity/userAssignedIdentities/{entity.name}-agentpool",
+                "resourceId": entity.kubelet_id,
                 "clientId": entity.kubelet_client_id,
                 "objectId": entity.kubelet_object_id,
             }
@@ -127,23 +136,32 @@ def managed_cluster(entity: Cluster, tenant_id: str) -> dict[str, Any]:
         "properties": properties,
         "sku": {"name": "Base", "tier": "Standard"},
     }
-    if managed:
+    if entity.managed and entity.identity:
+        # No principalId beside it: https://learn.microsoft.com/azure/aks/use-managed-identity
+        one = {"clientId": entity.identity_client_id, "principalId": entity.principal_id}
+        body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {entity.identity: one}}
+    elif entity.managed:
         body["identity"] = {"type": "SystemAssigned", "principalId": entity.principal_id, "tenantId": tenant_id}
     if entity.tags:
         body["tags"] = entity.tags
     return body
 
 
-def _pool(entity: Cluster, name: str, *, first: bool) -> dict[str, Any]:
-    return {
-        "name": name,
+def _addon(addon: AddOn) -> dict[str, Any]:
+    identity = {"resourceId": addon.resource_id, "clientId": addon.client_id, "objectId": addon.object_id}
+    return {"enabled": True, "config": {}, "identity": identity}
+
+
+def _pool(entity: Cluster, pool: Pool, *, first: bool) -> dict[str, Any]:
+    body = {
+        "name": pool.name,
         "count": 3,
         "vmSize": "Standard_D4ds_v5",
         "osDiskSizeGB": 128,
         "osDiskType": "Ephemeral",
         "kubeletDiskType": "OS",
         "maxPods": 110,
-        "type": "VirtualMachineScaleSets",
+        "type": pool.type,
         "enableAutoScaling": False,
         "provisioningState": entity.state,
         "powerState": {"code": entity.power},
@@ -156,3 +174,6 @@ def _pool(entity: Cluster, name: str, *, first: bool) -> dict[str, Any]:
         "nodeImageVersion": "AKSUbuntu-2204gen2containerd-202510.19.1",
         "enableFIPS": False,
     }
+    if pool.subnet:
+        body["vnetSubnetID"] = pool.subnet
+    return body

@@ -18,10 +18,11 @@ from typing import Any, Self
 import trustme
 from aiohttp import web
 
+from .actions import Actions
 from .arm import Arm
 from .faults import Fault
 from .graph import Graph
-from .identity import Identity
+from .identity import Identity, issue
 from .paging import Recorded, recorded
 from .teams import FALLBACK, Channel, Post, Teams
 from .tenant import Tenant
@@ -123,6 +124,15 @@ class Simulator(World):
     def failed(self, team: str = FALLBACK) -> list[Post]:
         """What a channel answered with 202 and never showed, since its flow failed."""
         return [post for post in self.channels[team].posts if post.failure]
+
+    @property
+    def actions(self) -> Actions:
+        """What somebody can do now from outside: assign, delete, and so on."""
+        return Actions(self.tenant, self.now)
+
+    def token(self, who: str, resource: str = "https://management.azure.com") -> str:
+        """A token of a user or an app, who may change what the watcher only reads."""
+        return issue(self, resource, int(time.time()) + 3600, self.tenant.caller(who))
 
     def page(self) -> str:
         """The page with all cards as one file that needs no server."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from .access import parts
+from .actions import Actions
 from .credentials import Table, hold, moment, secret
 from .entities import Application, ServicePrincipal
+from .names import principal, scope
 from .tenant import Change, Tenant
 
 
@@ -66,7 +69,54 @@ def _convert(tenant: Tenant, name: str, at: datetime) -> None:
     tenant.convert(tenant.cluster(name), at)
 
 
+def _assign(tenant: Tenant, rows: Table | list[Table], at: datetime) -> None:
+    for row in rows if isinstance(rows, list) else [rows]:
+        Actions(tenant, at).assign(
+            principal(tenant, row["to"]),
+            row["role"],
+            scope(tenant, row["on"]),
+            row["by"],
+            condition=row.get("condition"),
+        )
+
+
+def _unassign(tenant: Tenant, rows: Table | list[Table], at: datetime) -> None:
+    for row in rows if isinstance(rows, list) else [rows]:
+        role, place = tenant.access.role(row["role"]).id, parts(scope(tenant, row["on"]))
+        for one in tenant.access.of([principal(tenant, row["from"])]):
+            if one.role == role and parts(one.scope) == place:
+                Actions(tenant, at).unassign(one.id, row["by"])
+                break
+        else:
+            raise KeyError(f"{row['from']} has no {row['role']} on {row['on']}")
+
+
+def _update(tenant: Tenant, row: Table, at: datetime) -> None:
+    """Begin what Terraform does on many updates: it deletes the assignments that it once made for a cluster."""
+    cluster, actions = tenant.cluster(row["of"]), Actions(tenant, at)
+    actions.begin_update(cluster, row["by"])
+    own = {cluster.principal_id, cluster.kubelet_object_id}
+    if not cluster.managed:
+        own = {tenant.service_principal(cluster.client_id).id}
+    # The right to the node resource group is AKS's own affair.
+    gone = [one for one in tenant.access.of(sorted(own)) if parts(one.scope) != parts(cluster.node_group_id)]
+    for one in gone:
+        actions.unassign(one.id, row["by"])
+
+    def end(tenant: Tenant) -> None:
+        later = Actions(tenant, done.at)
+        for one in gone:
+            later.restore(one, row["by"])
+        later.end_update(cluster)
+
+    done = Step(at=at + timedelta(minutes=row["minutes"]), text=row["done"], change=end)
+    tenant.schedule(done)
+
+
 ACTIONS: Mapping[str, Action] = {
+    "assign": _assign,
+    "unassign": _unassign,
+    "update": _update,
     "add_secret": _add_secret,
     "remove_secret": _remove_secret,
     "add_certificate": _add_certificate,

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from .access import parts
 from .credentials import Table, hold, moment, secret
-from .entities import Application, Cluster, ResourceGroup, ServicePrincipal, Subscription, User, derived
+from .entities import Application, ResourceGroup, ServicePrincipal, Subscription, User, derived
+from .names import principal, scope
+from .places import add_access, add_cluster, add_estate
 from .steps import holder, step
 from .tenant import Tenant
 
@@ -46,6 +49,19 @@ class Expected:
     findings: tuple[ExpectedFinding, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadBearing:
+    """A role assignment without which a cluster would lose something: what `impact` has to list, and nothing else."""
+
+    cluster: str
+    identity: str
+    """`cluster` or `kubelet`."""
+    role: str
+    scope: str
+    """The id of the scope."""
+    assignment_id: str
+
+
 def load(name: str | Path) -> Tenant:
     """The tenant of that name in simulator/tenants, or of that file."""
     path = Path(name)
@@ -74,17 +90,20 @@ def parse(table: Table) -> Tenant:
         tenant.groups.append(
             ResourceGroup(subscription_id=subscription.id, name=row["name"], tags=dict(row.get("tags", {})))
         )
+    add_estate(tenant, table)
     for row in table.get("application", []):
         _add_application(tenant, row)
     for row in table.get("service_principal", []):
         _add_service_principal(tenant, row)
     for row in table.get("cluster", []):
-        _add_cluster(tenant, row)
+        add_cluster(tenant, row)
+    add_access(tenant, table)
     tenant.steps = sorted((step(row) for row in table.get("step", [])), key=lambda one: one.at)
     tenant.pauses = [
         Pause(start=moment(row["from"]), end=moment(row["until"]), text=row["text"]) for row in table.get("pause", [])
     ]
     tenant.expected = [_expected(tenant, row) for row in table.get("expected", [])]
+    tenant.load_bearing = [_load_bearing(tenant, row) for row in table.get("load_bearing", [])]
     return tenant
 
 
@@ -132,20 +151,16 @@ def _add_service_principal(tenant: Tenant, row: Table) -> None:
     tenant.keys[f"service_principal {key}"] = principal.id
 
 
-def _add_cluster(tenant: Tenant, row: Table) -> None:
-    group = next(group for group in tenant.groups if group.name == row["group"])
-    cluster = Cluster(
-        subscription_id=group.subscription_id,
-        group=group.name,
-        name=row["name"],
-        tags=dict(row.get("tags", {})),
-        pools=list(row.get("pools", ["system"])),
-    )
-    tenant.clusters.append(cluster)
-    if "runs_on" in row:
-        cluster.client_id = tenant.application(row["runs_on"]).app_id
-    else:
-        tenant.convert(cluster, moment(row.get("created", tenant.starts)))
+def _load_bearing(tenant: Tenant, row: Table) -> LoadBearing:
+    place = scope(tenant, row["on"])
+    holder_id = principal(tenant, row.get("through") or {"cluster": row["cluster"], "identity": row["identity"]})
+    role = tenant.access.role(row["role"])
+    for one in tenant.access.of([holder_id]):
+        if one.role == role.id and parts(one.scope) == parts(place):
+            return LoadBearing(
+                cluster=row["cluster"], identity=row["identity"], role=role.name, scope=place, assignment_id=one.id
+            )
+    raise KeyError(f"nothing gives {row['role']} on {row['on']} to the {row['identity']} of {row['cluster']}")
 
 
 def _expected(tenant: Tenant, row: Table) -> Expected:

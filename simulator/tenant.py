@@ -7,19 +7,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from .access import Access
+from .clusters import Cluster
 from .entities import (
     Application,
-    Cluster,
+    Registry,
+    Resource,
     ResourceGroup,
     ServicePrincipal,
     Subscription,
     User,
-    derived,
+    UserAssignedIdentity,
 )
+from .equipment import equip
+from .operation import Caller, Operation
 
 if TYPE_CHECKING:
     from .steps import Step
-    from .story import Expected, Pause
+    from .story import Expected, LoadBearing, Pause
 
 PERMISSIONS = frozenset({"Application.Read.All", "User.ReadBasic.All"})
 """The Graph application permissions that the watching identity holds unless a test takes them away."""
@@ -127,11 +132,20 @@ class Tenant:
     subscriptions: list[Subscription] = field(default_factory=list)
     groups: list[ResourceGroup] = field(default_factory=list)
     clusters: list[Cluster] = field(default_factory=list)
+    identities: list[UserAssignedIdentity] = field(default_factory=list)
+    registries: list[Registry] = field(default_factory=list)
+    resources: list[Resource] = field(default_factory=list)
+    """Subnets, route tables, NAT gateways, private DNS zones and whatever else only has to be there."""
+    access: Access = field(default_factory=Access)
+    log: list[Operation] = field(default_factory=list)
+    """What was changed through Resource Manager, the oldest first."""
     steps: list[Step] = field(default_factory=list)
     """What is still to happen, the earliest first."""
     pauses: list[Pause] = field(default_factory=list)
     """When the story wants no scan to run."""
     expected: list[Expected] = field(default_factory=list)
+    load_bearing: list[LoadBearing] = field(default_factory=list)
+    """The role assignments that something rests on when the story begins."""
     keys: dict[str, str] = field(default_factory=dict)
     """Object ids by the name that the tenant file uses for them, `application NAME` and so on."""
 
@@ -167,35 +181,38 @@ class Tenant:
             self.delete(principal, at)
 
     def convert(self, cluster: Cluster, at: datetime) -> None:
-        """Put a cluster on a system-assigned managed identity, as `az aks update --enable-managed-identity` does."""
+        """Put a cluster on managed identities, as `az aks update --enable-managed-identity` does."""
         cluster.client_id = "msi"
-        cluster.principal_id = derived(self.id, "identity", cluster.name)
-        cluster.kubelet_object_id = derived(self.id, "kubelet", cluster.name)
-        cluster.kubelet_client_id = derived(self.id, "kubelet client", cluster.name)
-        node_group = f"MC_{cluster.group}_{cluster.name}_{cluster.location}"
-        kubelet = f"/subscriptions/{cluster.subscription_id}/resourcegroups/{node_group}/providers/"
-        kubelet += f"Microsoft.ManagedIdentity/userAssignedIdentities/{cluster.name}-agentpool"
-        for object_id, client_id, name, resource_id in (
-            (cluster.principal_id, derived(self.id, "identity client", cluster.name), cluster.name, cluster.id),
-            (cluster.kubelet_object_id, cluster.kubelet_client_id, f"{cluster.name}-agentpool", kubelet),
-        ):
-            self.service_principals.append(
-                ServicePrincipal(
-                    id=object_id,
-                    app_id=client_id,
-                    name=name,
-                    created=at,
-                    type="ManagedIdentity",
-                    resource_id=resource_id,
-                )
-            )
+        equip(self, cluster, at)
+
+    def caller(self, name: str) -> Caller:
+        """Who does something in Azure: a person by name, id or address, or an app by name, id or appId."""
+        for user in self.users:
+            if name in (user.name, user.id, user.upn):
+                return Caller(id=user.id, name=user.name, upn=user.upn)
+        principal = self.service_principals.peek(name)
+        if principal is None and f"application {name}" in self.keys:
+            principal = self.service_principals.peek(self.application(name).app_id)
+        principal = principal or self.service_principal(name)
+        return Caller(id=principal.id, name=principal.name or "", app_id=principal.app_id)
+
+    def principal_type(self, object_id: str) -> str:
+        """The principalType of an object id."""
+        if any(user.id == object_id for user in self.users):
+            return "User"
+        return "Group" if any(group.id == object_id for group in self.access.groups) else "ServicePrincipal"
+
+    def schedule(self, step: Step) -> None:
+        """Put a step where its time says into what is still to happen."""
+        self.steps = sorted([*self.steps, step], key=lambda one: one.at)
 
     def advance(self, until: datetime) -> list[Step]:
         """Let everything happen that the story has up to a moment; gives what did, to be told in a timeline."""
-        happened = [step for step in self.steps if step.at <= until]
-        self.steps = [step for step in self.steps if step.at > until]
-        for step in happened:
+        happened = []
+        while self.steps and self.steps[0].at <= until:
+            step = self.steps.pop(0)
             step.apply(self)
+            happened.append(step)
         return happened
 
 

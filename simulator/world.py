@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, unquote
@@ -92,6 +92,10 @@ class World:
     """Seconds added to each request."""
     arm_page_size: int = 50
     """Clusters and subscriptions a page; ARM's own sizes are not documented."""
+    assignments_page_size: int = 1000
+    """Role assignments a page."""
+    activity_lag: timedelta = timedelta(seconds=65)
+    """How long after the end of an operation the activity log shows it; 60 to 68 seconds were recorded."""
     empty_last_page: bool = False
     """Whether a listing of clusters ends with a page without clusters, as a recorded one did."""
     certificates_a_minute: int | None = None

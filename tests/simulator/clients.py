@@ -9,7 +9,12 @@ from typing import Any
 
 import httpx
 from azure.identity.aio import ManagedIdentityCredential
+from azure.mgmt.authorization.aio import AuthorizationManagementClient
+from azure.mgmt.containerregistry.aio import ContainerRegistryManagementClient
 from azure.mgmt.containerservice.aio import ContainerServiceClient
+from azure.mgmt.monitor.aio import MonitorManagementClient
+from azure.mgmt.msi.aio import ManagedServiceIdentityClient
+from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
 from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
 from msgraph import GraphRequestAdapter, GraphServiceClient
@@ -82,6 +87,36 @@ def aks_client(azure: Simulator, credential: ManagedIdentityCredential, subscrip
 
 def subscription_client(azure: Simulator, credential: ManagedIdentityCredential) -> SubscriptionClient:
     return SubscriptionClient(credential, **_arm_options(azure))
+
+
+def authorization_client(
+    azure: Simulator, credential: ManagedIdentityCredential, subscription: str
+) -> AuthorizationManagementClient:
+    return AuthorizationManagementClient(credential, subscription, **_arm_options(azure))
+
+
+def identities_client(
+    azure: Simulator, credential: ManagedIdentityCredential, subscription: str
+) -> ManagedServiceIdentityClient:
+    return ManagedServiceIdentityClient(credential, subscription, **_arm_options(azure))
+
+
+def registry_client(
+    azure: Simulator, credential: ManagedIdentityCredential, subscription: str
+) -> ContainerRegistryManagementClient:
+    return ContainerRegistryManagementClient(credential, subscription, **_arm_options(azure))
+
+
+def resource_client(
+    azure: Simulator, credential: ManagedIdentityCredential, subscription: str
+) -> ResourceManagementClient:
+    return ResourceManagementClient(credential, subscription, **_arm_options(azure))
+
+
+def monitor_client(
+    azure: Simulator, credential: ManagedIdentityCredential, subscription: str
+) -> MonitorManagementClient:
+    return MonitorManagementClient(credential, subscription, **_arm_options(azure))
 
 
 def managed_identity(azure: Simulator) -> ManagedIdentityCredential:
