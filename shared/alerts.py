@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from .findings import Finding, Notice, Reason, Status
 from .model import Severity
+from .silences import Silence, ended, silenced
 
 FALLBACK = ""
 """The receiver of whatever no team owns, and of everything critical."""
@@ -26,6 +27,8 @@ class Policy:
     notice_days: tuple[int, ...] = (60, 30, 14, 7, 3, 1)
     min_severity: Severity = Severity.WARNING
     repeat: timedelta = timedelta(days=7)
+    silences: tuple[Silence, ...] = ()
+    """Those that are stored; the rest comes from Settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,11 @@ def reason(finding: Finding, receiver: str, now: datetime, policy: Policy, *, st
         return Reason.REPLACED
     if finding.severity < policy.min_severity or (receiver not in receivers(finding) and not standby):
         return Reason.NONE
+    if silenced(finding, now, policy.silences):
+        return Reason.NONE
+    spoke = ended(finding, now, policy.silences)
+    if last is None and spoke and spoke > finding.first_seen:
+        return Reason.SILENCE_ENDED
     if last is None or last.reason is Reason.REPLACED:
         return Reason.NEW
     if finding.severity > last.severity:
@@ -111,6 +119,9 @@ def reason(finding: Finding, receiver: str, now: datetime, policy: Policy, *, st
     if repeated and last.counted and not reached:
         # There is no next tier in which it could be shown.
         return Reason.NEW
+    if not reached and spoke and spoke - last.when >= policy.repeat:
+        # Nothing else would say that it still stands; what was told shortly before the silence is not said again.
+        return Reason.SILENCE_ENDED
     return Reason.REMINDER if repeated and finding.severity is Severity.CRITICAL else Reason.NONE
 
 
@@ -194,4 +205,5 @@ def told(entry: Entry, receiver: str, now: datetime, *, counted: bool) -> Findin
     )
     others = tuple(one for one in entry.finding.announced if one.receiver != receiver)
     announced = tuple(sorted((*others, notice), key=lambda one: one.receiver))
-    return replace(entry.finding, announced=announced, revision=entry.finding.revision + 1)
+    found = replace(entry.finding, announced=announced, revision=entry.finding.revision + 1)
+    return found.remember(now, f"{receiver or 'fallback'} told: {entry.reason.value}" + " (counted)" * counted)

@@ -27,6 +27,7 @@ _WHY = {
     Reason.TIER: "nearer to its end",
     Reason.RAISED: "worse than before",
     Reason.REMINDER: "still open",
+    Reason.SILENCE_ENDED: "its silence ended",
 }
 
 
@@ -37,6 +38,8 @@ class Coverage:
     finished: datetime | None = None
     counts: Mapping[str, int] | None = None
     unread: tuple[str, ...] = ()
+    silenced: int = 0
+    """Open findings that a silence mutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +271,8 @@ def coverage_text(coverage: Coverage) -> str:
     counts = coverage.counts or {}
     seen = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()) or "nothing"
     text = f"Scan of {coverage.finished:%Y-%m-%d %H:%M} UTC read {seen}"
+    if coverage.silenced:
+        text += f"; {coverage.silenced} silenced"
     if not coverage.unread:
         return f"{text}; nothing was left unread."
     return f"{text}. NOT read: {'; '.join(coverage.unread[:5])}" + (" …" if len(coverage.unread) > 5 else "")

@@ -9,15 +9,17 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .findings import Finding
 from .model import TENANT, Severity
+from .report import iso, record, write_csv
 from .rule import date_text
 from .settings import Settings, SettingsError
+from .silences import LONGEST, Silence, count, problem, silence, silenced
 from .text import visible
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str], now: datetime) -> int
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a letter gets its number.
             stream.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
+    options = _parser(env).parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR,
         format="%(levelname)s %(name)s: %(message)s",
@@ -84,9 +86,12 @@ async def _scan(options: argparse.Namespace, settings: Settings, now: datetime) 
         with _Bars() as progress:
             report = await app.scan(clients, settings, now, progress)
     snapshot = report.snapshot
-    _write(options, report.findings, now)
+    _write(options, report.findings, now, report.silences)
     counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in snapshot.counts.items())
-    print(f"read {counts}; {len(report.findings)} open findings", file=sys.stderr)
+    print(
+        f"read {counts}; {len(report.findings)} open findings{_muted(report.findings, now, report.silences)}",
+        file=sys.stderr,
+    )
     for unread in snapshot.unread:
         where = "" if unread.scope == TENANT else f" of {unread.scope}"
         mend = f"; it needs {unread.permission}" if unread.permission else ""
@@ -105,12 +110,121 @@ async def _findings(options: argparse.Namespace, settings: Settings, now: dateti
         assert clients.tables
         tenant_id = await app.watched_tenant(clients.tables)
         stored = await clients.tables.list_findings(tenant_id) if tenant_id else None
-    found = [one for one in stored.findings if one.open or options.all] if stored else []
-    _write(options, sorted(found, key=lambda one: (-one.severity, one.resource_name.lower())), now)
+    if options.history:
+        return _history(options, stored.findings if stored else ())
+    found = [one for one in stored.findings if _wanted(one, options)] if stored else []
+    silences = stored.others.silences if stored else ()
+    _write(options, sorted(found, key=lambda one: (-one.severity, one.resource_name.lower())), now, silences)
+    muted = _muted(found, now, silences)
+    if muted:
+        print(f"{len(found)} findings{muted}", file=sys.stderr)
     if stored is None:
         print("no scan has finished yet", file=sys.stderr)
     elif stored.damaged or stored.foreign:
         print(f"{len(stored.damaged) + len(stored.foreign)} rows are not understood and not listed", file=sys.stderr)
+    return DONE
+
+
+def _wanted(finding: Finding, options: argparse.Namespace) -> bool:
+    if options.since:
+        return bool(finding.changed >= options.since)
+    return finding.open or bool(options.all)
+
+
+def _muted(findings: Sequence[Finding], now: datetime, silences: Sequence[Silence]) -> str:
+    number = count(findings, now, silences)
+    return f", {number} of them silenced" if number else ""
+
+
+def _history(options: argparse.Namespace, findings: Sequence[Finding]) -> int:
+    """What became of one finding, the oldest line first."""
+    found = next((one for one in findings if one.fingerprint == options.history.lower()), None)
+    if found is None:
+        print(f"fusewatch: no stored finding has the fingerprint {visible(options.history)}", file=sys.stderr)
+        return USAGE
+    lines = [{"when": iso(one.when), "what": one.what} for one in found.history]
+    if options.format == "json":
+        _emit(options, lambda file: file.write(json.dumps({**record(found), "history": lines}, indent=2) + "\n"))
+    else:
+        told = "".join(f"{line['when']}  {visible(str(line['what']))}\n" for line in lines)
+        _emit(options, lambda file: file.write(f"{visible(found.title)}\n{told}"))
+    return DONE
+
+
+async def _silence_add(options: argparse.Namespace, settings: Settings, now: datetime) -> int:
+    from . import app
+    from .rules import BY_ID
+
+    made = silence(
+        since=now,
+        until=options.until or now + timedelta(days=options.days),
+        by=options.by,
+        comment=options.comment,
+        fingerprint=options.fingerprint or "",
+        rule=options.rule or "",
+        prefix=options.prefix or "",
+    )
+    wrong = problem(made)
+    if made.rule and made.rule not in BY_ID:
+        wrong = f"no rule is called {visible(made.rule)}; rules are {', '.join(sorted(BY_ID))}"
+    if wrong:
+        print(f"fusewatch: no such silence: {wrong}", file=sys.stderr)
+        return USAGE
+    async with app.connect(settings) as clients:
+        assert clients.tables
+        tenant_id = await app.watched_tenant(clients.tables)
+        if not tenant_id:
+            print("fusewatch: no scan has finished yet, so there is nothing to silence", file=sys.stderr)
+            return USAGE
+        await app.add_silence(clients.tables, tenant_id, made)
+        stored = await clients.tables.list_findings(tenant_id)
+    number = sum(1 for one in stored.findings if one.open and made.matches(one))
+    print(f"silence {made.id} until {made.until:%Y-%m-%d %H:%M} UTC; it mutes {number} open findings now")
+    return DONE
+
+
+async def _silence_end(options: argparse.Namespace, settings: Settings, now: datetime) -> int:
+    from . import app
+
+    async with app.connect(settings) as clients:
+        assert clients.tables
+        tenant_id = await app.watched_tenant(clients.tables)
+        ended = await app.end_silence(clients.tables, tenant_id, options.id.lower(), now) if tenant_id else None
+    if ended is None:
+        print(f"fusewatch: no silence of the id {visible(options.id)} lasts: `silence list`", file=sys.stderr)
+        return USAGE
+    print(f"silence {ended.id} ended; what it muted is told by the next settle")
+    return DONE
+
+
+async def _silence_list(options: argparse.Namespace, settings: Settings, now: datetime) -> int:
+    from . import app
+
+    async with app.connect(settings) as clients:
+        assert clients.tables
+        tenant_id = await app.watched_tenant(clients.tables)
+        stored = await clients.tables.list_findings(tenant_id) if tenant_id else None
+    found = sorted(stored.others.silences, key=lambda one: (one.until, one.id)) if stored else []
+    shown = [
+        {
+            "id": one.id,
+            "status": "active" if one.active(now) else "ended",
+            "matches": one.matcher,
+            "findings": sum(1 for finding in stored.findings if finding.open and one.matches(finding)) if stored else 0,
+            "since": iso(one.since),
+            "until": iso(one.until),
+            "by": one.by,
+            "comment": one.comment,
+        }
+        for one in found
+        if options.all or one.active(now)
+    ]
+    if options.format == "json":
+        plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+        print(json.dumps(shown, indent=2, ensure_ascii=plain))
+        return DONE
+    rows = [[visible(str(value)) for value in one.values()] for one in shown]
+    _print_table(("ID", "STATUS", "MATCHES", "FINDINGS", "SINCE", "UNTIL", "BY", "COMMENT"), rows, sys.stdout)
     return DONE
 
 
@@ -145,13 +259,22 @@ async def _webhook_test(options: argparse.Namespace, settings: Settings, now: da
     return DONE
 
 
-def _write(options: argparse.Namespace, findings: Sequence[Finding], now: datetime) -> None:
+def _write(
+    options: argparse.Namespace, findings: Sequence[Finding], now: datetime, silences: Sequence[Silence]
+) -> None:
+    _emit(options, lambda file: _print(options.format, findings, now, silences, file))
+
+
+def _emit(options: argparse.Namespace, write: Callable[[TextIO], object]) -> None:
+    """Let something be written to --output, or to stdout; raises OutputError."""
     try:
         if options.output:
-            with Path(options.output).open("w", encoding="utf-8") as file:
-                _print(options.format, findings, now, file)
+            # A sheet brings its own line ends.
+            newline = "" if options.format == "csv" else None
+            with Path(options.output).open("w", encoding="utf-8", newline=newline) as file:
+                write(file)
         else:
-            _print(options.format, findings, now, sys.stdout)
+            write(sys.stdout)
             sys.stdout.flush()
     except OSError as error:
         if not options.output:
@@ -160,36 +283,18 @@ def _write(options: argparse.Namespace, findings: Sequence[Finding], now: dateti
         raise OutputError(f"could not write {options.output or 'the findings'}: {error.strerror}") from error
 
 
-def _print(form: str, findings: Sequence[Finding], now: datetime, file: TextIO) -> None:
-    if form == "json":
+def _print(form: str, findings: Sequence[Finding], now: datetime, silences: Sequence[Silence], file: TextIO) -> None:
+    if form == "csv":
+        write_csv(findings, file)
+    elif form == "json":
         plain = (file.encoding or "").lower().replace("-", "") != "utf8"
         json.dump([record(finding) for finding in findings], file, indent=2, ensure_ascii=plain)
         file.write("\n")
     else:
-        _table(findings, now, file)
+        _table(findings, now, silences, file)
 
 
-def record(finding: Finding) -> dict[str, Any]:
-    """A finding as the JSON that scripts read; these keys are stable."""
-    return {
-        "fingerprint": finding.fingerprint,
-        "rule": finding.rule,
-        "severity": finding.severity.label,
-        "status": finding.status.value,
-        "resource_id": finding.resource_id,
-        "title": finding.title,
-        "facts": dict(finding.facts),
-        "owners": [owner.label for owner in finding.owners],
-        "expires_on": _iso(finding.expires_on),
-        "first_seen": _iso(finding.first_seen),
-    }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
-
-
-def _table(findings: Sequence[Finding], now: datetime, file: TextIO) -> None:
+def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silence], file: TextIO) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -206,7 +311,10 @@ def _table(findings: Sequence[Finding], now: datetime, file: TextIO) -> None:
         owner = whose(one).removeprefix("owners ").removeprefix("owner ")
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(
-            Text(one.severity.label, style=colours[one.severity]),
+            Text(
+                one.severity.label + (" (silenced)" if one.open and silenced(one, now, silences) else ""),
+                style=colours[one.severity],
+            ),
             *([Text(one.status.value)] if closed else []),
             Text(visible(one.title)),
             Text(end),
@@ -217,6 +325,13 @@ def _table(findings: Sequence[Finding], now: datetime, file: TextIO) -> None:
     with console.capture() as text:
         console.print(table if findings else "no findings")
     file.write(text.get())
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], file: TextIO) -> None:
+    """Columns as wide as they need to be; nothing in them is markup."""
+    widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(len(headings))]
+    for row in (headings, *rows):
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip(), file=file)
 
 
 class _Bars:
@@ -261,12 +376,12 @@ def _severity(text: str) -> Severity:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--verbose", action="store_true", help="log what is done to stderr")
     shared.add_argument("--now", type=_moment, metavar="DATE", help="judge as of this moment (UTC) instead of now")
     listing = argparse.ArgumentParser(add_help=False)
-    listing.add_argument("--format", choices=("table", "json"), default="table")
+    listing.add_argument("--format", choices=("table", "json", "csv"), default="table")
     listing.add_argument("--output", metavar="FILE", help="write the findings there instead of to stdout")
 
     parser = argparse.ArgumentParser(
@@ -284,8 +399,36 @@ def _parser() -> argparse.ArgumentParser:
     settle.set_defaults(run=_settle)
     findings = commands.add_parser("findings", parents=[shared, listing], help="list the stored findings")
     findings.add_argument("--all", action="store_true", help="resolved and aged-out ones too")
+    findings.add_argument("--since", type=_moment, metavar="DATE", help="what changed since then, resolved ones too")
+    findings.add_argument("--history", metavar="FINGERPRINT", help="what became of one finding, and who was told")
     findings.set_defaults(run=_findings)
+    _silence_parser(commands.add_parser("silence", help="keep findings, and do not announce them"), shared, env)
     test = commands.add_parser("webhook-test", parents=[shared], help="send a test card")
     test.add_argument("--team", help="to that team's receiver instead of the fallback")
     test.set_defaults(run=_webhook_test, dry_run=True)
     return parser
+
+
+def _silence_parser(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add = commands.add_parser("add", parents=[shared], help="from now until an end, a year away at most")
+    matcher = add.add_mutually_exclusive_group(required=True)
+    matcher.add_argument("--fingerprint", help="one finding")
+    matcher.add_argument("--rule", help="every finding of a rule")
+    matcher.add_argument("--prefix", metavar="PATH", help="every finding on a resource path, such as /subscriptions/ID")
+    end = add.add_mutually_exclusive_group(required=True)
+    end.add_argument("--until", type=_moment, metavar="DATE")
+    end.add_argument("--days", type=int, choices=range(1, LONGEST.days + 1), metavar=f"1-{LONGEST.days}")
+    add.add_argument("--comment", required=True, metavar="TEXT", help="why")
+    author = env.get("USER", "") or env.get("USERNAME", "")
+    add.add_argument(
+        "--by", required=not author, default=author, metavar="WHO", help="who; the user's name if not given"
+    )
+    add.set_defaults(run=_silence_add)
+    ending = commands.add_parser("end", parents=[shared], help="end a silence now")
+    ending.add_argument("id", metavar="ID")
+    ending.set_defaults(run=_silence_end)
+    listing = commands.add_parser("list", parents=[shared], help="those that are active")
+    listing.add_argument("--all", action="store_true", help="those that ended too")
+    listing.add_argument("--format", choices=("table", "json"), default="table")
+    listing.set_defaults(run=_silence_list)

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TIER = "nearer"
     RAISED = "raised"
     REMINDER = "reminder"
+    SILENCE_ENDED = "silence-ended"
     REPLACED = "replaced"
     RESOLVED = "resolved"
     NONE = "none"
@@ -43,6 +44,18 @@ class Notice:
     expires_on: datetime | None = None
     counted: bool = False
     """Whether cards only counted it so far, without ever showing it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """One line of a finding's history: what became of it, in words of ours."""
+
+    when: datetime
+    what: str
+
+
+HISTORY = 40
+"""How many lines of its history a finding keeps: the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +91,10 @@ class Finding:
     unconfirmed: str = ""
     """Why that look failed for so long that it is told all the same; empty if it did not."""
     announced: tuple[Notice, ...] = ()
+    history: tuple[Past, ...] = field(default=(), compare=False)
+    """It follows from everything else, so it makes no difference of its own."""
+    published: datetime | None = None
+    """The `changed` of the state that the topic accepted last."""
     revision: int = 1
     etag: str = field(default="", compare=False)
     """The row's version when it was read; empty for a finding not stored yet."""
@@ -86,6 +103,11 @@ class Finding:
     def open(self) -> bool:
         """Whether the problem still stands."""
         return self.status is Status.OPEN
+
+    def remember(self, when: datetime, *lines: str) -> Finding:
+        """The finding with more history; the oldest lines make room."""
+        added = tuple(Past(when=when, what=line) for line in lines)
+        return replace(self, history=(*self.history, *added)[-HISTORY:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +201,23 @@ def reconcile(
                 changed=now,
                 revision=finding.revision + 1,
             )
-    return tuple(after.values())
+    return tuple(_remembered(before.get(name), finding, now) for name, finding in after.items())
+
+
+def _remembered(old: Finding | None, new: Finding, now: datetime) -> Finding:
+    """The finding with what changed in its history: its status, severity and end."""
+    if new is old:
+        return new
+    # What was closed says nothing of the severity and end that it comes back with.
+    last = old if old and old.open else None
+    lines = []
+    if old is None or new.status is not old.status:
+        lines.append(new.status.value)
+    if new.open and (last is None or new.severity is not last.severity):
+        lines.append(new.severity.label)
+    if new.open and new.expires_on and (last is None or new.expires_on != last.expires_on):
+        lines.append(f"ends {new.expires_on:%Y-%m-%d %H:%M} UTC")
+    return new.remember(now, *lines) if lines else new
 
 
 def _decidable(finding: Finding, observed: Observed, snapshot: Snapshot, rules: Mapping[str, Rule]) -> bool:
@@ -216,7 +254,14 @@ def _tree(path: str) -> list[str]:
 def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
     """The stored finding with what is seen now; a problem that comes back starts its story again."""
     if not old.open:
-        return replace(seen, first_seen=now, revision=old.revision + 1, etag=old.etag)
+        return replace(
+            seen,
+            first_seen=now,
+            history=old.history,
+            published=old.published,
+            revision=old.revision + 1,
+            etag=old.etag,
+        )
     merged = replace(
         seen,
         first_seen=old.first_seen,
@@ -224,6 +269,8 @@ def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
         pending=old.pending,
         unconfirmed=old.unconfirmed,
         announced=old.announced,
+        history=old.history,
+        published=old.published,
         revision=old.revision,
         changed=old.changed,
         etag=old.etag,

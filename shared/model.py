@@ -72,6 +72,8 @@ class Owner:
     mail: str = ""
     source: str = ""
     """Where it was read: `application`, `service principal` or `tag NAME of RESOURCE`."""
+    member: bool = False
+    """Whether this scan read an enabled member of the tenant: only such a person may be mentioned."""
 
     @property
     def label(self) -> str:
@@ -227,6 +229,16 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A receiver that refused a card for good and has taken none since."""
+
+    receiver: str
+    """The team, or empty for the fallback."""
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """The numbers that rules compare with, from Settings."""
 
@@ -263,6 +275,10 @@ class Snapshot:
     """Who may do what, as far as clusters depend on it."""
     known: frozenset[str] = frozenset()
     """App ids behind clusters that an earlier scan saw alive."""
+    owners: Mapping[str, tuple[Owner, ...]] = field(default_factory=dict)
+    """Graph owners by resource id, of the applications and service principals that were asked for."""
+    refusals: tuple[Refusal, ...] = ()
+    """Receivers of these settings that refuse cards."""
     unread: tuple[Unread, ...] = ()
     unread_before: frozenset[str] = frozenset()
     """Keys of what the scan before this one could not read."""

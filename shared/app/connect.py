@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import AzureCliCredential, ManagedIdentityCredential
@@ -23,10 +24,13 @@ from ..clients.tables import Tables
 from ..clients.teams import Teams
 from ..settings import Settings
 
+if TYPE_CHECKING:
+    from ..clients.topic import Topic
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """The services of one run; `tables` is None for a dry run."""
+    """The services of one run; `tables` is None for a dry run, `topic` where none is set."""
 
     entra: Entra
     aks: Aks
@@ -36,6 +40,7 @@ class Clients:
     activity: Activity
     tables: Tables | None
     teams: Teams
+    topic: Topic | None = None
 
 
 def credential(settings: Settings) -> AsyncTokenCredential:
@@ -67,6 +72,12 @@ async def connect(
                 )
             )
         arm = Arm(credential=identity, endpoint=settings.arm_endpoint, transport=transport, patience=patience)
+        topic = None
+        if storage and settings.topic_endpoint:
+            # Imported here: most deployments have no topic, and the SDK takes its time to load.
+            from ..clients.topic import Topic
+
+            topic = await stack.enter_async_context(Topic(settings.topic_endpoint, identity, transport))
         yield Clients(
             entra=await stack.enter_async_context(Entra(identity, settings.graph_endpoint, patience)),
             aks=await stack.enter_async_context(Aks(arm)),
@@ -76,6 +87,7 @@ async def connect(
             activity=Activity(arm),
             tables=tables,
             teams=Teams(pool),
+            topic=topic,
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from .. import alerts
+from .. import alerts, silences
 from ..clients.aks import Aks
 from ..clients.entra import Entra, Listing
 from ..clients.http import NotFoundError, ReadError
@@ -33,7 +33,9 @@ from ..model import (
 from ..owners import Directory, Tags, assign
 from ..rules import RULES
 from ..settings import Settings
+from ..silences import Silence
 from ..text import visible
+from . import appointments, retention, topic
 from .connect import Clients, holder
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class Report:
     """Open findings, worst first."""
     written: int = 0
     """Findings that changed in storage."""
+    silences: tuple[Silence, ...] = ()
 
 
 async def scan(clients: Clients, settings: Settings, now: datetime, progress: Progress = silent) -> Report:
@@ -98,6 +101,7 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     written = 0
     if tables:
         findings, written = await _keep(tables, settings, snapshot, observed, now, began)
+        await appointments.plan_heartbeat(tables, tenant_id, stored, now)
         await _keep_baseline(tables, snapshot, estate, baseline, scopes)
         finished = now + timedelta(seconds=time.monotonic() - began)
         await tables.save_scan(
@@ -110,17 +114,19 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
                 partial=bool(snapshot.unread),
             )
         )
+        await retention.prune(tables, tenant_id, stored, findings, now, settings.retention)
     open_now = sorted((one for one in findings if one.open), key=_worst_first)
     log.info(
-        "scan finished: read %s; unread %d; findings open %d, written %d",
+        "scan finished: read %s; unread %d; findings open %d, silenced %d, written %d",
         ", ".join(f"{number} {name}" for name, number in snapshot.counts.items()),
         len(snapshot.unread),
         len(open_now),
+        silences.count(open_now, now, stored.others.silences),
         written,
     )
     for one in snapshot.unread:
         log.warning("not read: %s", visible(_unread_text(one)))
-    return Report(snapshot=snapshot, findings=tuple(open_now), written=written)
+    return Report(snapshot=snapshot, findings=tuple(open_now), written=written, silences=stored.others.silences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,7 +384,7 @@ async def _keep(
             stored = await tables.list_findings(snapshot.tenant_id)
             findings = reconcile(stored.findings, observed, snapshot, RULES)
             before = {one.fingerprint: one for one in stored.findings}
-            telling = alerts.due(findings, now, settings.policy)
+            telling = alerts.due(findings, now, replace(settings.policy, silences=stored.others.silences))
             changes = []
             for finding in findings:
                 if finding.fingerprint in stored.foreign:
@@ -389,6 +395,8 @@ async def _keep(
                     etag = finding.etag or stored.damaged.get(finding.fingerprint, "")
                     changes.append(Change(finding=replace(finding, etag=etag), due=due, was_due=was_due))
             lease.check()
+            if settings.topic_endpoint:
+                await topic.plan(tables, snapshot.tenant_id, stored, findings)
             try:
                 await tables.save_findings(snapshot.tenant_id, changes)
             except ConflictError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from .. import alerts, card
+from .. import alerts, card, silences
 from ..alerts import FALLBACK
+from ..clients.other_rows import Appointment
 from ..clients.rows import Due, ScanRow
 from ..clients.storage import ConflictError, LeaseError
 from ..clients.tables import Change, Stored, Tables
@@ -16,13 +17,11 @@ from ..clients.teams import DeliveryError
 from ..findings import Finding, Reason
 from ..rules import BY_ID
 from ..settings import Receiver, Secret, Settings
+from . import appointments, topic
 from .connect import Clients, holder
 from .scan import ATTEMPTS
 
 log = logging.getLogger(__name__)
-
-_FIRST_RETRY = timedelta(minutes=1)
-_LAST_RETRY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +46,14 @@ async def settle(clients: Clients, settings: Settings, now: datetime, tenant_id:
     tenant_id = tenant_id or await watched_tenant(tables)
     if not tenant_id:
         return Settled()
-    ready = {one.fingerprint for one in await tables.list_due(tenant_id) if not one.not_before or one.not_before <= now}
-    if not ready:
+    due, planned = await tables.list_waiting(tenant_id)
+    ready = {one.fingerprint for one in due if not one.not_before or one.not_before <= now}
+    kept = [one for one in planned if not one.at or one.at <= now]
+    if not ready and not kept:
         return Settled()
     try:
         async with tables.lease(holder("settle"), now) as lease:
-            run = _Settling(clients, tables, settings, now, tenant_id, ready, lease.check)
+            run = _Settling(clients, tables, settings, now, tenant_id, ready, kept, lease.check)
             return await run.all()
     except LeaseError as error:
         log.info("left to the next tick: %s", error)
@@ -76,14 +77,18 @@ class _Settling:
         now: datetime,
         tenant_id: str,
         ready: set[str],
+        kept: Sequence[Appointment],
         check: Callable[[], None],
     ) -> None:
+        self._clients = clients
         self._teams = clients.teams
         self._tables = tables
         self._settings = settings
+        self._policy = settings.policy
         self._now = now
         self._tenant_id = tenant_id
         self._ready = ready
+        self._kept = kept
         self._check = check
         self._stored = Stored()
         self._failed: dict[str, float] = {}
@@ -93,19 +98,60 @@ class _Settling:
     async def all(self) -> Settled:
         """Tell every receiver what it should hear, then put the due rows right."""
         self._stored = await self._tables.list_findings(self._tenant_id)
+        self._policy = replace(self._policy, silences=self._stored.others.silences)
         last = await self._tables.last_scan()
-        coverage = _coverage(last)
+        coverage = _coverage(last, silences.count(self._stored.findings, self._now, self._policy.silences))
+        await self._wake()
+        await self._publish()
         concerned = [one for one in self._stored.findings if one.fingerprint in self._ready]
         for receiver in sorted({name for one in concerned for name in alerts.audience(one)}):
             await self._tell(receiver, coverage)
         await self._close()
+        await self._beat(coverage)
         waiting = sum(1 for name in self._stored.due if name in self._ready)
         return Settled(accepted=self._accepted, refused=self._refused, waiting=waiting)
 
+    async def _wake(self) -> None:
+        """Findings whose silence ended are due from now on, even if they cannot be told in this run."""
+        if not any(one.name.startswith(appointments.SILENCE) for one in self._kept):
+            return
+        telling = alerts.due(self._stored.findings, self._now, self._policy) - self._stored.due.keys()
+        changes = [
+            Change(finding=one, due=Due(fingerprint=one.fingerprint))
+            for one in self._stored.findings
+            if one.fingerprint in telling
+        ]
+        self._check()
+        saved = {one.fingerprint: one for one in await self._tables.save_findings(self._tenant_id, changes)}
+        self._stored = replace(
+            self._stored,
+            findings=tuple(saved.get(one.fingerprint, one) for one in self._stored.findings),
+            due={**self._stored.due, **{one.finding.fingerprint: one.due for one in changes if one.due}},
+        )
+        self._ready |= telling
+        await appointments.cross_out_silences(self._tables, self._tenant_id, self._stored, self._kept, self._now)
+
+    async def _publish(self) -> None:
+        """Give the topic what it has not got; whether it takes it or not, Teams is told."""
+        self._check()
+        self._stored = await topic.publish(self._clients, self._tables, self._tenant_id, self._stored, self._now)
+
+    async def _beat(self, coverage: card.Coverage) -> None:
+        """Send the weekly card if it is time for it."""
+        appointment = next((one for one in self._kept if one.name == appointments.HEARTBEAT), None)
+        if not appointment:
+            return
+        self._check()
+        accepted = await appointments.beat(
+            self._clients, self._settings, self._tenant_id, self._stored, coverage, appointment, self._now
+        )
+        self._accepted += accepted is True
+        self._refused += accepted is False
+
     def _entries(self, receiver: str, *, standby: bool = False) -> tuple[alerts.Entry, ...]:
         concerned = [one for one in self._stored.findings if one.fingerprint in self._ready]
-        covers = alerts.covered(self._stored.findings, self._settings.policy)
-        return alerts.entries(concerned, receiver, self._now, self._settings.policy, covers, standby=standby)
+        covers = alerts.covered(self._stored.findings, self._policy)
+        return alerts.entries(concerned, receiver, self._now, self._policy, covers, standby=standby)
 
     async def _tell(self, receiver: str, coverage: card.Coverage) -> None:
         found = self._entries(receiver)
@@ -178,7 +224,7 @@ class _Settling:
                     inner = alerts.Entry(
                         finding=current[name],
                         reason=Reason.NEW,
-                        tier=alerts.tier(current[name], self._now, self._settings.policy),
+                        tier=alerts.tier(current[name], self._now, self._policy),
                     )
                     told[name] = alerts.told(inner, receiver, self._now, counted=True)
             try:
@@ -193,7 +239,7 @@ class _Settling:
     async def _save(self, changed: Sequence[Finding]) -> None:
         """Write findings with the due rows that follow from them."""
         after = {one.fingerprint: one for one in (*self._stored.findings, *changed)}
-        telling = alerts.due(tuple(after.values()), self._now, self._settings.policy)
+        telling = alerts.due(tuple(after.values()), self._now, self._policy)
         changes = []
         for finding in changed:
             was_due = self._stored.due.get(finding.fingerprint)
@@ -207,7 +253,7 @@ class _Settling:
 
     async def _close(self) -> None:
         """Remove due rows of findings with nothing more to say, and push back those that could not be told."""
-        telling = alerts.due(self._stored.findings, self._now, self._settings.policy)
+        telling = alerts.due(self._stored.findings, self._now, self._policy)
         current = {one.fingerprint: one for one in self._stored.findings}
         changes = []
         orphans = []
@@ -220,8 +266,7 @@ class _Settling:
             elif fingerprint not in telling:
                 changes.append(Change(finding=finding, due=None, was_due=due))
             elif fingerprint in self._failed:
-                wait = min(_FIRST_RETRY * 2 ** min(due.tries, 10), _LAST_RETRY)
-                wait = max(wait, min(timedelta(seconds=self._failed[fingerprint]), _LAST_RETRY))
+                wait = appointments.backoff(due.tries, self._failed[fingerprint])
                 later = replace(due, tries=due.tries + 1, not_before=self._now + wait)
                 changes.append(Change(finding=finding, due=later, was_due=due))
         self._check()
@@ -235,7 +280,9 @@ class _Settling:
         )
 
 
-def _coverage(last: ScanRow | None) -> card.Coverage:
+def _coverage(last: ScanRow | None, silenced: int) -> card.Coverage:
     if last is None:
-        return card.Coverage()
-    return card.Coverage(finished=last.finished, counts=last.counts, unread=tuple(last.unread.values()))
+        return card.Coverage(silenced=silenced)
+    return card.Coverage(
+        finished=last.finished, counts=last.counts, unread=tuple(last.unread.values()), silenced=silenced
+    )

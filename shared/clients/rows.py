@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from ..access import BaselineGrant, Caller, RoleAssignment
-from ..findings import Finding, Notice, Reason, Status
+from ..findings import Finding, Notice, Past, Reason, Status
 from ..model import Owner, Severity
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Raised when a row's meaning changes; rows of a higher number are left alone."""
@@ -226,6 +229,8 @@ def finding_row(tenant_id: str, finding: Finding) -> Row:
         "pending": finding.pending,
         "unconfirmed": cut(finding.unconfirmed),
         "announced": json_text([_notice_row(notice) for notice in finding.announced]),
+        "history": json_text([[date_text(one.when), one.what] for one in finding.history]),
+        "published": date_text(finding.published),
         "revision": finding.revision,
     }
 
@@ -246,7 +251,13 @@ def finding_of(row: Mapping[str, Any]) -> Finding:
         superseded_on=moment(row.get("superseded_on")),
         includes=tuple(string(one) for one in json.loads(row.get("includes") or "[]")),
         owners=tuple(
-            Owner(object_id=string(o["id"]), name=string(o["name"]), mail=string(o["mail"]), source=string(o["source"]))
+            Owner(
+                object_id=string(o["id"]),
+                name=string(o["name"]),
+                mail=string(o["mail"]),
+                source=string(o["source"]),
+                member=o.get("member") is True,
+            )
             for o in json.loads(row.get("owners") or "[]")
         ),
         team=string(row.get("team", "")),
@@ -259,9 +270,29 @@ def finding_of(row: Mapping[str, Any]) -> Finding:
         pending=bool(row.get("pending")),
         unconfirmed=string(row.get("unconfirmed", "")),
         announced=tuple(_notice_of(one) for one in json.loads(row.get("announced") or "[]")),
+        history=_history(row.get("history")),
+        published=_published(row.get("published")),
         revision=int(row["revision"]),
         etag=etag_of(row),
     )
+
+
+def _history(text: object) -> tuple[Past, ...]:
+    """A finding is worth more than its history: what is not understood of that is left out."""
+    lines: list[Past] = []
+    try:
+        lines += [Past(when=required(when), what=string(what)) for when, what in json.loads(string(text or "[]"))]
+    except UNCLEAR:
+        log.warning("a history is not understood; it starts anew")
+    return tuple(lines)
+
+
+def _published(text: object) -> datetime | None:
+    """An edited one is none: an event that comes twice is better than one that does not."""
+    try:
+        return moment(text)
+    except UNCLEAR:
+        return None
 
 
 def _notice_row(notice: Notice) -> Row:
@@ -312,10 +343,9 @@ def due_of(row: Mapping[str, Any]) -> Due:
 
 def scan_row(scan: ScanRow) -> Row:
     """A finished scan as a row; reversed time makes the newest row the first."""
-    ticks = int((datetime.max.replace(tzinfo=UTC) - scan.finished).total_seconds() * 1000)
     return {
         "PartitionKey": "scan",
-        "RowKey": f"{ticks:017d}",
+        "RowKey": scan_key(scan.finished),
         "schema": SCHEMA,
         "started": date_text(scan.started),
         "finished": date_text(scan.finished),
@@ -324,6 +354,11 @@ def scan_row(scan: ScanRow) -> Row:
         "unread": json_text({name: text[:_REASON] for name, text in list(scan.unread.items())[:_UNREAD]}),
         "partial": scan.partial,
     }
+
+
+def scan_key(finished: datetime) -> str:
+    """The RowKey of a scan: the older it is, the greater."""
+    return f"{int((datetime.max.replace(tzinfo=UTC) - finished).total_seconds() * 1000):017d}"
 
 
 def scan_of(row: Mapping[str, Any]) -> ScanRow:
@@ -401,7 +436,8 @@ def _owners_text(owners: Sequence[Owner]) -> str:
 
 
 def _owner_row(owner: Owner) -> Row:
-    return {"id": owner.object_id, "name": owner.name, "mail": owner.mail, "source": owner.source}
+    row = {"id": owner.object_id, "name": owner.name, "mail": owner.mail, "source": owner.source}
+    return {**row, "member": True} if owner.member else row
 
 
 def date_text(moment: datetime | None) -> str:

@@ -24,6 +24,7 @@ from ..findings import Finding
 from ..settings import SettingsError
 from ..text import visible
 from .http import Patience, retry_options
+from .other_rows import APPOINTMENT, Appointment, Others, appointment_of, newer, others_of
 from .rows import (
     SCHEMA,
     UNCLEAR,
@@ -76,6 +77,7 @@ class Stored:
     """ETags of rows that cannot be understood, by fingerprint: a finding seen again replaces them."""
     foreign: frozenset[str] = frozenset()
     """Fingerprints that a newer version of this program wrote: not ours to touch."""
+    others: Others = Others()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,7 @@ class Tables:
         """Every finding and due row of a tenant; rows that are not understood are set apart, never fatal."""
         findings, damaged, foreign = [], {}, set()
         due = {}
+        others = []
         async for row in self._query("findings", "PartitionKey eq @tenant", tenant=tenant_id):
             name = str(row["RowKey"])
             if name.startswith("due-"):
@@ -143,12 +146,34 @@ class Tables:
                         "findings row %s is not understood (%s); left as it is", visible(name), type(error).__name__
                     )
                     damaged[fingerprint] = etag_of(row)
-        return Stored(findings=tuple(findings), due=due, damaged=damaged, foreign=frozenset(foreign))
+            else:
+                others.append(row)
+        return Stored(
+            findings=tuple(findings),
+            due=due,
+            damaged=damaged,
+            foreign=frozenset(foreign),
+            others=others_of(others),
+        )
 
     async def list_due(self, tenant_id: str) -> list[Due]:
         """The findings that have something to say: one range query."""
-        condition = "PartitionKey eq @tenant and RowKey ge 'due-' and RowKey lt 'due.'"
-        return [due_of(row) async for row in self._query("findings", condition, tenant=tenant_id)]
+        return (await self.list_waiting(tenant_id))[0]
+
+    async def list_waiting(self, tenant_id: str) -> tuple[list[Due], list[Appointment]]:
+        """All that settle has to do, now or later: one range query."""
+        due, appointments = [], []
+        condition = "PartitionKey eq @tenant and RowKey ge 'due-' and RowKey lt 'due0'"
+        async for row in self._query("findings", condition, tenant=tenant_id):
+            if not str(row["RowKey"]).startswith(APPOINTMENT):
+                due.append(due_of(row))
+            elif not newer(row):
+                appointments.append(appointment_of(row))
+        return due, appointments
+
+    async def save_rows(self, table: str, rows: Sequence[Row]) -> None:
+        """Write rows of one partition, 100 at most, all or none; what stood there is replaced."""
+        await self._transaction(table, [("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows])
 
     async def save_findings(self, tenant_id: str, changes: Sequence[Change]) -> tuple[Finding, ...]:
         """Write findings with their due rows, each pair in one transaction, and give them with their new ETags.
@@ -166,6 +191,26 @@ class Tables:
             for change, place in zip(changes[start : start + _BATCH], places, strict=True):
                 saved.append(replace(change.finding, etag=str(answers[place].get("etag") or "")))
         return tuple(saved)
+
+    async def list_rows(self, table: str, condition: str, **parameters: Any) -> AsyncIterator[Row]:
+        """The rows of a table that a condition holds for, as they stand."""
+        async for row in self._query(table, condition, **parameters):
+            yield {**row, "etag": etag_of(row)}
+
+    async def delete_unchanged(self, table: str, rows: Sequence[Row]) -> None:
+        """Delete rows of one partition if they stand as they were read; raises ConflictError for one that does not."""
+        for start in range(0, len(rows), 100):
+            await self._transaction(
+                table,
+                [
+                    (
+                        "delete",
+                        {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]},
+                        {"etag": row["etag"], "match_condition": MatchConditions.IfNotModified},
+                    )
+                    for row in rows[start : start + 100]
+                ],
+            )
 
     async def delete_rows(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
         """Delete rows by partition and row key; one that is gone already is no error."""
@@ -301,7 +346,7 @@ class Tables:
             await asyncio.gather(renewing, return_exceptions=True)
             await lease.release()
 
-    async def _query(self, table: str, condition: str, *, page: int = 1000, **parameters: str) -> AsyncIterator[Row]:
+    async def _query(self, table: str, condition: str, *, page: int = 1000, **parameters: Any) -> AsyncIterator[Row]:
         client = self._service.get_table_client(table)
         async with failing(f"read {table}"):
             try:
