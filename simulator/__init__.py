@@ -20,8 +20,10 @@ from .entities import (
     User,
     UserAssignedIdentity,
 )
+from .eventgrid import EventGrid
 from .faults import Fault
 from .generate import generate
+from .host import FunctionsHost
 from .operation import Caller, Operation
 from .server import Request, Simulator
 from .steps import Step
@@ -38,10 +40,12 @@ __all__ = [
     "Certificate",
     "Channel",
     "Cluster",
+    "EventGrid",
     "Expected",
     "ExpectedFinding",
     "Fault",
     "FederatedCredential",
+    "FunctionsHost",
     "Group",
     "LoadBearing",
     "ManagementGroup",
