@@ -27,7 +27,7 @@ from .host import FunctionsHost
 from .operation import Caller, Operation
 from .server import Request, Simulator
 from .steps import Step
-from .story import Expected, ExpectedFinding, LoadBearing, Pause, load, parse
+from .story import Expected, ExpectedFinding, Impact, LoadBearing, Pause, load, parse
 from .teams import Channel, Post
 from .tenant import Tenant
 
@@ -47,6 +47,7 @@ __all__ = [
     "FederatedCredential",
     "FunctionsHost",
     "Group",
+    "Impact",
     "LoadBearing",
     "ManagementGroup",
     "Operation",

@@ -51,7 +51,7 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadBearing:
-    """A role assignment without which a cluster would lose something: what `impact` has to list, and nothing else."""
+    """A role assignment without which a cluster would lose something."""
 
     cluster: str
     identity: str
@@ -60,6 +60,18 @@ class LoadBearing:
     scope: str
     """The id of the scope."""
     assignment_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Impact:
+    """All that `impact` has to list at a moment, and nothing else."""
+
+    at: datetime
+    rows: tuple[Table, ...]
+
+    def assignments(self, tenant: Tenant) -> list[LoadBearing]:
+        """What the rows mean in the tenant at that moment: its story has to have come there."""
+        return [_load_bearing(tenant, row) for row in self.rows]
 
 
 def load(name: str | Path) -> Tenant:
@@ -103,7 +115,9 @@ def parse(table: Table) -> Tenant:
         Pause(start=moment(row["from"]), end=moment(row["until"]), text=row["text"]) for row in table.get("pause", [])
     ]
     tenant.expected = [_expected(tenant, row) for row in table.get("expected", [])]
-    tenant.load_bearing = [_load_bearing(tenant, row) for row in table.get("load_bearing", [])]
+    tenant.impacts = [
+        Impact(at=moment(row["date"]), rows=tuple(row["assignments"])) for row in table.get("load_bearing", [])
+    ]
     return tenant
 
 

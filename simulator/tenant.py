@@ -24,7 +24,7 @@ from .operation import Caller, Operation
 
 if TYPE_CHECKING:
     from .steps import Step
-    from .story import Expected, LoadBearing, Pause
+    from .story import Expected, Impact, Pause
 
 PERMISSIONS = frozenset({"Application.Read.All", "User.ReadBasic.All"})
 """The Graph application permissions that the watching identity holds unless a test takes them away."""
@@ -144,8 +144,8 @@ class Tenant:
     pauses: list[Pause] = field(default_factory=list)
     """When the story wants no scan to run."""
     expected: list[Expected] = field(default_factory=list)
-    load_bearing: list[LoadBearing] = field(default_factory=list)
-    """The role assignments that something rests on when the story begins."""
+    impacts: list[Impact] = field(default_factory=list)
+    """Which role assignments something rests on, at moments of the story."""
     keys: dict[str, str] = field(default_factory=dict)
     """Object ids by the name that the tenant file uses for them, `application NAME` and so on."""
 
