@@ -10,6 +10,7 @@ from .clusters import AddOn, Cluster, Pool
 from .entities import (
     Application,
     Certificate,
+    EventSubscription,
     FederatedCredential,
     Registry,
     Resource,
@@ -17,6 +18,7 @@ from .entities import (
     Secret,
     ServicePrincipal,
     Subscription,
+    SystemTopic,
     User,
     UserAssignedIdentity,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "Channel",
     "Cluster",
     "EventGrid",
+    "EventSubscription",
     "Expected",
     "ExpectedFinding",
     "Fault",
@@ -65,6 +68,7 @@ __all__ = [
     "Simulator",
     "Step",
     "Subscription",
+    "SystemTopic",
     "Tenant",
     "User",
     "UserAssignedIdentity",

@@ -102,6 +102,8 @@ class Access:
         self.management_groups: list[ManagementGroup] = []
         self.version = 0
         """Counts the changes of assignments: what was worked out for one version holds until the next."""
+        self.ghosts: list[tuple[RoleAssignment, datetime]] = []
+        """Deleted assignments and when they were deleted: a replica may show them for a while."""
         self._assignments: dict[str, RoleAssignment] = {}
         self._by_principal: tuple[int, dict[str, list[RoleAssignment]]] = (-1, {})
 

@@ -68,6 +68,8 @@ class Actions:
         # Who deletes their own grant was still allowed to.
         evidence = self._evidence(by, assignment_id)
         gone = self._tenant.access.remove(assignment_id)
+        if gone:
+            self._tenant.access.ghosts.append((gone, self._at))
         self._record(
             "DELETE",
             ASSIGNMENTS,

@@ -17,6 +17,7 @@ from .entities import Subscription
 from .estate import Estate
 from .identity import ARM, audience, caller_of
 from .replies import GROUP, SUBSCRIPTION, Match, error, missing, page
+from .topics import Topics
 from .world import Call, Reply, World, json_reply
 
 _CLUSTERS = r"/providers/Microsoft\.ContainerService/managedClusters"
@@ -47,6 +48,7 @@ class Arm:
                 *Authorization(world).routes,
                 *ActivityLog(world).routes,
                 *Estate(world).routes,
+                *Topics(world).routes,
                 ("GET", r"/tenants", self._tenants),
                 ("GET", r"/subscriptions", self._subscriptions),
                 ("GET", SUBSCRIPTION, self._subscription),

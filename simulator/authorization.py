@@ -50,10 +50,11 @@ class Authorization:
     def _list(self, call: Call, match: Match) -> Reply:
         where, scope = call.query.get("$filter", ""), match["scope"] or "/"
         pack = self._world.compress and call.packs
-        if where:
+        if where or self._ghosts():
             # What a filter finds depends on groups, too, and is never much.
             try:
-                return self._page(call, self._found(scope, *self._filter(where)), pack)
+                at_scope, principals = self._filter(where) if where else (False, None)
+                return self._page(call, self._found(scope, at_scope, principals), pack)
             except BadFilterError as problem:
                 return error(400, "InvalidFilter", str(problem))
         access = self._world.tenant.access
@@ -86,11 +87,16 @@ class Authorization:
     def _found(self, scope: str, at_scope: bool, principals: list[str] | None) -> list[RoleAssignment]:
         access = self._world.tenant.access
         covering = access.covering(scope)
-        return [
-            one
-            for one in (access if principals is None else access.of(principals))
-            if covering.above(one.scope) or (not at_scope and covering.below(one.scope))
-        ]
+        held = list(access if principals is None else access.of(principals))
+        wanted = None if principals is None else {one.lower() for one in principals}
+        held += [one for one in self._ghosts() if wanted is None or one.principal_id.lower() in wanted]
+        return [one for one in held if covering.above(one.scope) or (not at_scope and covering.below(one.scope))]
+
+    def _ghosts(self) -> list[RoleAssignment]:
+        """The assignments that are gone, and that a lagging replica still shows."""
+        access, world = self._world.tenant.access, self._world
+        ghosts = [one for one, at in access.ghosts if at <= world.now < at + world.replica_lag]
+        return [one for one in ghosts if not access.find(one.id)]
 
     def _filter(self, where: str) -> tuple[bool, list[str] | None]:
         """Whether only assignments at and above the scope are wanted, and those of which principals."""
@@ -111,7 +117,9 @@ class Authorization:
         return at_scope, principals if narrowed else None
 
     def _get(self, call: Call, match: Match) -> Reply:
-        found = self._world.tenant.access.find(call.path.rstrip("/"))
+        wanted = call.path.rstrip("/")
+        ghosts = (one for one in self._ghosts() if one.id.lower() == wanted.lower())
+        found = self._world.tenant.access.find(wanted) or next(ghosts, None)
         return json_reply(role_assignment(found)) if found else _no_assignment(match["name"])
 
     def _delete(self, call: Call, match: Match) -> Reply:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .operation import HANDLED
+
 
 def derived(tenant_id: str, *names: str) -> str:
     """A GUID that depends on the names alone, so that tenant files need not spell any."""
@@ -174,3 +176,35 @@ class Resource:
         pairs = zip(kinds, self.name.split("/"), strict=True)
         path = "/".join(f"{kind}/{name}" for kind, name in pairs)
         return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.group}/providers/{provider}/{path}"
+
+
+@dataclass(kw_only=True)
+class EventSubscription:
+    """Where events of a topic go: `function_id` is SITE/functions/NAME."""
+
+    name: str
+    function_id: str
+    operations: list[str] = field(default_factory=lambda: sorted(HANDLED))
+    state: str = "Succeeded"
+    dead_letters: str = ""
+    """The id of the storage account that keeps what could not be delivered; empty for none."""
+
+
+@dataclass(kw_only=True)
+class SystemTopic:
+    """The topic of a subscription."""
+
+    subscription_id: str
+    group: str
+    name: str
+    source: str = ""
+    """The id of what it reports on; empty for its subscription."""
+    topic_type: str = "Microsoft.Resources.Subscriptions"
+    state: str = "Succeeded"
+    subscriptions: list[EventSubscription] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The resource id."""
+        group = f"/subscriptions/{self.subscription_id}/resourceGroups/{self.group}"
+        return f"{group}/providers/Microsoft.EventGrid/systemTopics/{self.name}"

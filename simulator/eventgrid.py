@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 import httpx
 
 from .entities import derived
-from .events import OPERATIONS, Schema, event, text
+from .events import Schema, event, text
+from .operation import HANDLED
 from .world import World, compact
 
 SCHEDULE = tuple(timedelta(seconds=n) for n in (10, 30, 60, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600))
@@ -59,7 +60,7 @@ class EventGrid:
     """The key of the Event Grid extension."""
     function: str = "on_role_change"
     schema: Schema = "EventGridSchema"
-    operations: Collection[str] = OPERATIONS
+    operations: Collection[str] = HANDLED
     subscriptions: Collection[str] | None = None
     """Ids of the subscriptions that have such an event subscription; None is all of them."""
     duplicates: int = 0

@@ -15,17 +15,6 @@ from .operation import Operation
 
 Schema = Literal["EventGridSchema", "CloudEventSchemaV1_0"]
 
-OPERATIONS = frozenset(
-    {
-        "Microsoft.Authorization/roleAssignments/write",
-        "Microsoft.Authorization/roleAssignments/delete",
-        "Microsoft.ManagedIdentity/userAssignedIdentities/delete",
-        "Microsoft.ContainerService/managedClusters/write",
-        "Microsoft.ContainerService/managedClusters/delete",
-    }
-)
-"""What an event subscription towards the watching app lets through."""
-
 
 def event(operation: Operation, tenant_id: str, schema: Schema) -> dict[str, Any]:
     """The event of a change; changes at a management group or the root raise none (they have no subscription)."""

@@ -14,6 +14,18 @@ _SCHEMA = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims"
 _CLAIMS = "http://schemas.microsoft.com/identity/claims"
 
 
+HANDLED = frozenset(
+    {
+        "Microsoft.Authorization/roleAssignments/write",
+        "Microsoft.Authorization/roleAssignments/delete",
+        "Microsoft.ManagedIdentity/userAssignedIdentities/delete",
+        "Microsoft.ContainerService/managedClusters/write",
+        "Microsoft.ContainerService/managedClusters/delete",
+    }
+)
+"""What an event subscription towards the watching app lets through."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """Who changed something; only a person has a user principal name."""

@@ -16,6 +16,7 @@ from .entities import (
     ResourceGroup,
     ServicePrincipal,
     Subscription,
+    SystemTopic,
     User,
     UserAssignedIdentity,
 )
@@ -136,6 +137,7 @@ class Tenant:
     registries: list[Registry] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     """Subnets, route tables, NAT gateways, private DNS zones and whatever else only has to be there."""
+    topics: list[SystemTopic] = field(default_factory=list)
     access: Access = field(default_factory=Access)
     log: list[Operation] = field(default_factory=list)
     """What was changed through Resource Manager, the oldest first."""

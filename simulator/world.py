@@ -94,6 +94,8 @@ class World:
     """Clusters and subscriptions a page; ARM's own sizes are not documented."""
     assignments_page_size: int = 1000
     """Role assignments a page."""
+    replica_lag: timedelta = timedelta(0)
+    """How long after its deletion a role assignment is still read."""
     activity_lag: timedelta = timedelta(seconds=65)
     """How long after the end of an operation the activity log shows it; 60 to 68 seconds were recorded."""
     empty_last_page: bool = False

@@ -12,6 +12,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from azure.mgmt.authorization.aio import AuthorizationManagementClient
 from azure.mgmt.containerregistry.aio import ContainerRegistryManagementClient
 from azure.mgmt.containerservice.aio import ContainerServiceClient
+from azure.mgmt.eventgrid.aio import EventGridManagementClient
 from azure.mgmt.monitor.aio import MonitorManagementClient
 from azure.mgmt.msi.aio import ManagedServiceIdentityClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
@@ -117,6 +118,12 @@ def monitor_client(
     azure: Simulator, credential: ManagedIdentityCredential, subscription: str
 ) -> MonitorManagementClient:
     return MonitorManagementClient(credential, subscription, **_arm_options(azure))
+
+
+def eventgrid_client(
+    azure: Simulator, credential: ManagedIdentityCredential, subscription: str
+) -> EventGridManagementClient:
+    return EventGridManagementClient(credential, subscription, **_arm_options(azure))
 
 
 def managed_identity(azure: Simulator) -> ManagedIdentityCredential:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-from simulator import Simulator, generate, load, parse
+from simulator import EventSubscription, Simulator, SystemTopic, generate, load, parse
 
 from .clients import (
     Client,
@@ -17,6 +19,7 @@ from .clients import (
     Start,
     aks_client,
     authorization_client,
+    eventgrid_client,
     graph_client,
     identities_client,
     managed_identity,
@@ -237,6 +240,46 @@ async def test_what_rights_are_about(contoso: Simulator) -> None:
                 await arm.resources.get_by_id(table_id + "x", api_version="2024-05-01")
             nodes = await arm.resource_groups.get("rg-nodes")
             assert nodes.managed_by == tenant.clusters[0].id
+
+
+async def test_who_gets_the_events_of_a_subscription(contoso: Simulator) -> None:
+    tenant = contoso.tenant
+    one = tenant.subscriptions[0].id
+    function = f"/subscriptions/{one}/resourceGroups/rg/providers/Microsoft.Web/sites/app/functions/on_role_change"
+    towards = EventSubscription(name="app", function_id=function, dead_letters="/subscriptions/x/storage")
+    tenant.topics.append(SystemTopic(subscription_id=one, group="rg-one", name="changes", subscriptions=[towards]))
+    async with managed_identity(contoso) as credential, eventgrid_client(contoso, credential, one) as client:
+        (topic,) = [item async for item in client.system_topics.list_by_subscription()]
+        assert (topic.source, topic.topic_type) == (f"/subscriptions/{one}", "Microsoft.Resources.Subscriptions")
+        listed = client.system_topic_event_subscriptions.list_by_system_topic("RG-ONE", "changes")
+        (found,) = [item async for item in listed]
+        assert found.destination.resource_id == function and found.provisioning_state == "Succeeded"
+        assert "Microsoft.Authorization/roleAssignments/delete" in found.filter.advanced_filters[0].values
+        assert found.dead_letter_with_resource_identity.dead_letter_destination.resource_id == towards.dead_letters
+        with pytest.raises(ResourceNotFoundError):
+            await client.system_topics.get("rg-one", "nothing")
+    async with (
+        managed_identity(contoso) as credential,
+        eventgrid_client(contoso, credential, tenant.subscriptions[1].id) as client,
+    ):
+        assert [item async for item in client.system_topics.list_by_subscription()] == []
+
+
+ROLES = Path(__file__).parents[3] / "shared" / "samples" / "arm-role-definitions-selected-builtins.json"
+
+
+@pytest.mark.skipif(not ROLES.exists(), reason="the recorded roles are not here")
+def test_roles_give_what_recorded_ones_give(contoso: Simulator, connect: Connect) -> None:
+    recorded = json.loads(ROLES.read_text(encoding="utf-8"))["value"]
+    subscription = contoso.tenant.subscriptions[0].id
+    path = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions?api-version=2022-04-01"
+    shown = {item["name"]: item for item in connect(contoso).arm(path).json()["value"]}
+    assert len(recorded) == 16
+    for theirs in recorded:
+        ours = shown[theirs["name"]]
+        assert ours.keys() == theirs.keys() and ours["properties"].keys() == theirs["properties"].keys()
+        for name in ("roleName", "permissions", "assignableScopes", "type"):
+            assert ours["properties"][name] == theirs["properties"][name]
 
 
 async def test_groups_of_a_service_principal(contoso: Simulator) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from simulator import Caller, Cluster, Simulator, parse
 
@@ -90,6 +90,31 @@ def test_an_app_makes_an_assignment(contoso: Simulator, client: Client) -> None:
     assert contoso.tenant.log[0].caller == Caller(
         id=app, name="plain-cluster", app_id=contoso.tenant.service_principal(app).app_id
     )
+
+
+async def test_a_lagging_replica_still_shows_it(contoso: Simulator) -> None:
+    contoso.replica_lag = timedelta(seconds=30)
+    one, subscription = granted(contoso), contoso.tenant.subscriptions[0].id
+    async with (
+        managed_identity(contoso) as credential,
+        authorization_client(contoso, credential, subscription) as client,
+    ):
+
+        async def shown() -> tuple[int, int]:
+            where = f"atScope() and assignedTo('{one.principal_id}')"
+            every = [item.id async for item in client.role_assignments.list_for_subscription()]
+            at = [item.id async for item in client.role_assignments.list_for_scope(one.scope, filter=where)]
+            return every.count(one.id), at.count(one.id)
+
+        assert await shown() == (1, 1)
+        contoso.actions.unassign(one.id, "Ann Lee")
+        contoso.now += timedelta(seconds=29)
+        assert await shown() == (1, 1)
+        assert (await client.role_assignments.get_by_id(one.id)).id == one.id
+        contoso.now += timedelta(seconds=1)
+        assert await shown() == (0, 0)
+        with pytest.raises(ResourceNotFoundError):
+            await client.role_assignments.get_by_id(one.id)
 
 
 async def test_the_log_lags_and_then_tells_who_deleted_what(contoso: Simulator) -> None:
