@@ -72,7 +72,7 @@ class ActivityLog:
             if one.response is not None:
                 properties["responseBody"] = json.dumps(one.response, separators=(",", ":"))
         elif one.request is not None:
-            properties["requestbody"] = json.dumps(one.request, separators=(",", ":"))
+            properties["requestbody"] = json.dumps(_spelled(one), separators=(",", ":"))
         properties |= {
             "eventCategory": "Administrative",
             "entity": one.resource_id,
@@ -114,6 +114,15 @@ class ActivityLog:
 
     def _above(self, one: Operation) -> list[str]:
         return [group.name for group in reversed(self._world.tenant.access.above(one.resource_id))]
+
+
+def _spelled(one: Operation) -> dict[str, Any]:
+    """The body as the Azure CLI or as the portal writes it; which one depends on the operation alone."""
+    request = dict(one.request or {})
+    if int(one.id[4:8], 16) % 2 or "properties" not in request:
+        return request
+    properties = {name[0].upper() + name[1:]: value for name, value in request["properties"].items()}
+    return {"Id": one.resource_id.rpartition("/")[2], "Properties": properties}
 
 
 def _named(value: str, shown: str | None = None) -> dict[str, str]:

@@ -142,7 +142,9 @@ class Arm:
         subscription = self._find(asked)
         if subscription is None:
             return error(404, "SubscriptionNotFound", f"The subscription '{asked}' could not be found.")
-        return None if subscription.readable else self.refusal(403, call)
+        # Only the watcher's rights are simulated.
+        watcher = caller_of(self._world, call) == self._world.object_id
+        return self.refusal(403, call) if watcher and not subscription.readable else None
 
     def _find(self, asked: str) -> Subscription | None:
         return next((one for one in self._world.tenant.subscriptions if one.id.lower() == asked.lower()), None)

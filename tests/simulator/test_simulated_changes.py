@@ -61,7 +61,9 @@ def test_a_person_deletes_an_assignment(contoso: Simulator, client: Client) -> N
     again = client.arm(one.id + VERSION, method="DELETE", headers=as_(contoso, "Ann Lee"))
     assert (again.status_code, again.content) == (204, b"")
     assert client.arm(one.id + VERSION).status_code == 404
-    first, second = contoso.tenant.log
+    contoso.tenant.subscriptions[0].readable = False  # to the watcher
+    assert client.arm(one.id + VERSION, method="DELETE", headers=as_(contoso, "Ann Lee")).status_code == 204
+    first, second, _ = contoso.tenant.log
     assert (first.status, second.status, first.caller.upn) == (200, 204, "ann.lee@contoso.example")
 
 
@@ -166,10 +168,23 @@ async def test_a_write_shows_what_was_asked_for(contoso: Simulator) -> None:
     assert again.name != one.name and again.condition == one.condition
     contoso.now += timedelta(minutes=2)
     ended, began = (await entries(contoso, f" and resourceUri eq '{again.id}'"))[:2]
-    assert json.loads(began.properties["requestbody"])["properties"]["principalId"] == one.principal_id
+    assert one.principal_id in began.properties["requestbody"]
     assert ended.sub_status.value == "Created" and "responseBody" not in ended.properties
     assert ended.caller == contoso.tenant.clusters[1].principal_id  # an app has no other name there
     assert not any(name.endswith("upn") for name in ended.claims)
+
+
+async def test_bodies_come_in_two_spellings(contoso: Simulator) -> None:
+    one = granted(contoso)
+    for _ in range(8):
+        contoso.actions.restore(one, "Ann Lee", same_id=True)
+    contoso.now += timedelta(minutes=2)
+    bodies = [json.loads(item.properties["requestbody"]) for item in (await entries(contoso))[1::2]]
+    assert {tuple(body) for body in bodies} == {("properties",), ("Id", "Properties")}
+    for body in bodies:
+        properties = body.get("properties") or body["Properties"]
+        lower = {name.lower(): value for name, value in properties.items()}
+        assert lower["principalid"] == one.principal_id and lower["roledefinitionid"].endswith(one.role)
 
 
 async def test_deleting_nothing_leaves_no_body(contoso: Simulator) -> None:
