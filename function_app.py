@@ -36,6 +36,17 @@ async def scan_tenant(timer: func.TimerRequest) -> None:
     _tenant_id = report.snapshot.tenant_id
 
 
+@app.event_grid_trigger(arg_name="event")
+async def on_role_change(event: func.EventGridEvent) -> None:
+    """Keep an event of Resource Manager, in either schema, until settle deals with it."""
+    from shared import app as fusewatch
+    from shared.events import received
+
+    settings = Settings.from_env(os.environ)
+    async with fusewatch.connect_tables(settings) as tables:
+        await fusewatch.role_changed(tables, received(event), datetime.now(UTC))
+
+
 @app.timer_trigger(arg_name="timer", schedule=schedule(os.environ, "SETTLE_SCHEDULE"))
 async def settle(timer: func.TimerRequest) -> None:
     """Tell the owners what is due."""

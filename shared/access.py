@@ -225,6 +225,8 @@ class Access:
 
     assignments: tuple[RoleAssignment, ...] = ()
     """Of watched identities and of the groups they are in."""
+    listed: frozenset[str] = frozenset()
+    """Lower-case ids of the subscriptions whose assignments are known in full: elsewhere none is missing."""
     definitions: tuple[RoleDefinition, ...] = ()
     memberships: tuple[Membership, ...] = ()
     identities: tuple[UserAssignedIdentity, ...] = ()

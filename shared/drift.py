@@ -6,11 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from .access import Access, BaselineGrant, Membership, Registry, RoleAssignment, reaches, subscription_of
-from .model import ManagedCluster, Severity, Snapshot, covers
+from .access import (
+    Access,
+    BaselineGrant,
+    FederatedIdentityCredential,
+    Membership,
+    Registry,
+    reaches,
+    subscription_of,
+)
+from .model import ManagedCluster, ServicePrincipal, Severity, Snapshot, covers
 from .needs import GRANT, Cause, Identity, Need, Unknown, World, judge, needs, principal, pulls, unknowns, world
 from .permissions import Grants, Verdict, equivalent, grants, permits
 from .rule import Fact, Hit, Runbook, date_text, fingerprint
+
+BEHIND = (FederatedIdentityCredential, Membership, ServicePrincipal)
+"""What tells which identities stand behind a cluster, besides the identities themselves."""
 
 REMOVED = "role_assignment_deleted"
 """The rule whose findings are the evidence of the others."""
@@ -155,10 +166,8 @@ def _judge(
 ) -> Judged:
     answer = judge(need, now)
     verdict = answer.verdict
-    scope = f"/subscriptions/{subscription_of(need.scope)}"
-    if verdict is Verdict.NO and any(
-        one.kind is RoleAssignment and covers(one.scope, scope) for one in snapshot.unread
-    ):
+    if verdict is Verdict.NO and subscription_of(need.scope) not in snapshot.access.listed:
+        # Nobody could see a grant there.
         verdict = Verdict.UNKNOWN
     definitions = {one.role_id: one for one in snapshot.access.definitions}
 

@@ -256,6 +256,14 @@ class Thresholds:
         return timedelta(days=max(self.notice_days))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """An event that could not be understood and was set aside."""
+
+    received: datetime
+    problem: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
     """All that one scan read of a tenant, and all that it could not read; compared by identity."""
@@ -279,6 +287,7 @@ class Snapshot:
     """Graph owners by resource id, of the applications and service principals that were asked for."""
     refusals: tuple[Refusal, ...] = ()
     """Receivers of these settings that refuse cards."""
+    aside: tuple[Aside, ...] = ()
     unread: tuple[Unread, ...] = ()
     unread_before: frozenset[str] = frozenset()
     """Keys of what the scan before this one could not read."""

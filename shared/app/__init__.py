@@ -1,9 +1,12 @@
-"""The use cases, and the only importer of both sides: scan() reads and judges, settle() tells."""
+"""The use cases, and the only importer of both sides: scan() reads and judges, role_changed() notes, settle() tells."""
 
 from .connect import Clients, connect
-from .scan import Progress, Report, scan
+from .estate import Progress
+from .inbox import role_changed
+from .scan import Report, scan
 from .settle import Settled, settle, watched_tenant
 from .silence import add_silence, end_silence
+from .storage import connect_tables
 
 __all__ = [
     "Clients",
@@ -12,7 +15,9 @@ __all__ = [
     "Settled",
     "add_silence",
     "connect",
+    "connect_tables",
     "end_silence",
+    "role_changed",
     "scan",
     "settle",
     "watched_tenant",

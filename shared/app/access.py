@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from .. import drift
 from ..access import (
@@ -24,12 +22,7 @@ from ..clients.http import NotFoundError, ReadError
 from ..model import ManagedCluster, ServicePrincipal, Unread, covers
 from ..needs import Identity, World, principal, world
 from .connect import Clients
-
-CONCURRENCY = 16
-"""Reads of ARM at the same time, each kind by itself."""
-
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+from .reads import each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,32 +34,8 @@ class Reading:
     watched: Mapping[str, drift.Watched] = field(default_factory=dict)
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The watched identities in each group, all lower-case object ids."""
-    listed: frozenset[str] = frozenset()
-    """Subscriptions whose role assignments were read in full."""
     gone: frozenset[str] = frozenset()
     """Lower-case object ids of principals that Graph says do not exist."""
-
-
-async def each(
-    items: Iterable[Item], read: Callable[[Item], Awaitable[Answer]], unread: list[Unread]
-) -> list[tuple[Item, Answer]]:
-    """What `read` gives for each item, many at a time; what fails goes to `unread`, what is gone is left out."""
-    limit = asyncio.Semaphore(CONCURRENCY)
-    found: list[tuple[Item, Answer]] = []
-
-    async def one(item: Item) -> None:
-        async with limit:
-            try:
-                found.append((item, await read(item)))
-            except NotFoundError:
-                return
-            except ReadError as error:
-                # A subscription that never used a service has none of its resources, and that is an answer.
-                if not error.unread.reason.endswith("MissingSubscriptionRegistration"):
-                    unread.append(error.unread)
-
-    await asyncio.gather(*map(one, items))
-    return found
 
 
 async def read_access(
@@ -77,11 +46,13 @@ async def read_access(
     *,
     subscriptions: Sequence[str],
     identities: Sequence[str] | None = None,
+    registries: Sequence[str] | None = None,
 ) -> Reading:
     """Who may do what, for these clusters.
 
     The role assignments of `subscriptions` are listed; elsewhere the baseline stands for them. With `identities` only
     those are read beside the clusters' own; without, every identity of the subscriptions is, with what it trusts.
+    Registries are looked for in `registries`, or else in the same subscriptions.
     """
     unread: list[Unread] = []
     found, gone, federated = await _identities(clients, clusters, subscriptions, identities, unread)
@@ -107,14 +78,16 @@ async def read_access(
     definitions = await _definitions(clients, [*assignments, *(row.assignment for row in remembered)], unread)
     access = Access(
         assignments=tuple(assignments),
+        listed=listed,
         definitions=tuple(definitions),
         memberships=tuple(memberships),
         identities=tuple(found),
         gone=frozenset(gone),
         federated=tuple(federated),
     )
-    registries = await each(
-        _registry_subscriptions(clusters, around, access, remembered, subscriptions),
+    places = subscriptions if registries is None else registries
+    listings = await each(
+        _registry_subscriptions(clusters, around, access, remembered, places),
         clients.resources.list_registries,
         unread,
     )
@@ -122,13 +95,12 @@ async def read_access(
     return Reading(
         access=replace(
             access,
-            registries=tuple(one for _, some in registries for one in some),
+            registries=tuple(one for _, some in listings for one in some),
             subnets=tuple(one for _, one in subnets),
         ),
         unread=tuple({one.key: one for one in unread}.values()),
         watched=watched,
         members={group: frozenset(some) for group, some in members.items()},
-        listed=listed,
         gone=lost,
     )
 

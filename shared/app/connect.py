@@ -9,9 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from azure.core.credentials_async import AsyncTokenCredential
-from azure.identity.aio import AzureCliCredential, ManagedIdentityCredential
-
 from ..clients import http
 from ..clients.activity import Activity
 from ..clients.aks import Aks
@@ -23,6 +20,7 @@ from ..clients.resources import Resources
 from ..clients.tables import Tables
 from ..clients.teams import Teams
 from ..settings import Settings
+from .storage import credential, tables_of
 
 if TYPE_CHECKING:
     from ..clients.topic import Topic
@@ -43,13 +41,6 @@ class Clients:
     topic: Topic | None = None
 
 
-def credential(settings: Settings) -> AsyncTokenCredential:
-    """The user-assigned identity in Azure, the signed-in user of the Azure CLI on a laptop; never a secret."""
-    if settings.client_id:
-        return ManagedIdentityCredential(client_id=settings.client_id)
-    return AzureCliCredential(process_timeout=30)
-
-
 @asynccontextmanager
 async def connect(
     settings: Settings, *, storage: bool = True, patience: Patience | None = None
@@ -62,15 +53,7 @@ async def connect(
         transport = http.transport(pool, patience)
         tables = None
         if storage:
-            tables = await stack.enter_async_context(
-                Tables(
-                    connection_string=settings.storage.reveal(),
-                    endpoint=settings.tables_endpoint,
-                    credential=identity,
-                    transport=transport,
-                    patience=patience,
-                )
-            )
+            tables = await stack.enter_async_context(tables_of(settings, identity, transport, patience))
         arm = Arm(credential=identity, endpoint=settings.arm_endpoint, transport=transport, patience=patience)
         topic = None
         if storage and settings.topic_endpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from ..rules import BY_ID
 from ..settings import Receiver, Secret, Settings
 from . import appointments, topic
 from .connect import Clients, holder
+from .keep import due_row
+from .look import look_again
 from .scan import ATTEMPTS
 
 log = logging.getLogger(__name__)
@@ -36,7 +39,7 @@ class Settled:
 
 
 async def settle(clients: Clients, settings: Settings, now: datetime, tenant_id: str = "") -> Settled:
-    """Tell the owners what is due; an idle run is one range query when the tenant's id is given.
+    """Tell the owners what is due; an idle run is one range query of findings and one of the inbox.
 
     While another run is writing it does nothing: the next tick is a minute away.
     Raises StorageError when storage is away.
@@ -46,13 +49,18 @@ async def settle(clients: Clients, settings: Settings, now: datetime, tenant_id:
     tenant_id = tenant_id or await watched_tenant(tables)
     if not tenant_id:
         return Settled()
-    due, planned = await tables.list_waiting(tenant_id)
+    (due, planned), inbox = await asyncio.gather(tables.list_waiting(tenant_id), tables.list_inbox())
     ready = {one.fingerprint for one in due if not one.not_before or one.not_before <= now}
     kept = [one for one in planned if not one.at or one.at <= now]
-    if not ready and not kept:
+    if not ready and not kept and not inbox:
         return Settled()
     try:
         async with tables.lease(holder("settle"), now) as lease:
+            stored = await tables.list_findings(tenant_id)
+            if inbox or any(one.open and one.pending and one.fingerprint in ready for one in stored.findings):
+                await look_again(clients, settings, now, tenant_id, stored, ready, inbox)
+                due, _ = await tables.list_waiting(tenant_id)
+                ready = {one.fingerprint for one in due if not one.not_before or one.not_before <= now}
             run = _Settling(clients, tables, settings, now, tenant_id, ready, kept, lease.check)
             return await run.all()
     except LeaseError as error:
@@ -115,7 +123,7 @@ class _Settling:
         """Findings whose silence ended are due from now on, even if they cannot be told in this run."""
         if not any(one.name.startswith(appointments.SILENCE) for one in self._kept):
             return
-        telling = alerts.due(self._stored.findings, self._now, self._policy) - self._stored.due.keys()
+        telling = alerts.due(self._stored.findings, self._now, self._policy).keys() - self._stored.due.keys()
         changes = [
             Change(finding=one, due=Due(fingerprint=one.fingerprint))
             for one in self._stored.findings
@@ -242,8 +250,9 @@ class _Settling:
         telling = alerts.due(tuple(after.values()), self._now, self._policy)
         changes = []
         for finding in changed:
-            was_due = self._stored.due.get(finding.fingerprint)
-            due = (was_due or Due(fingerprint=finding.fingerprint)) if finding.fingerprint in telling else None
+            name = finding.fingerprint
+            was_due = self._stored.due.get(name)
+            due = due_row(name, telling[name], was_due, self._now) if name in telling else None
             changes.append(Change(finding=finding, due=due, was_due=was_due))
         saved = await self._tables.save_findings(self._tenant_id, changes)
         after.update({one.fingerprint: one for one in saved})

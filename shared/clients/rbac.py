@@ -10,8 +10,8 @@ from typing import Any
 
 from azure.mgmt.authorization.v2022_04_01.aio import AuthorizationManagementClient
 
-from ..access import Permission, RoleAssignment, RoleDefinition
-from ..model import Unread
+from ..access import Permission, RoleAssignment, RoleDefinition, subscription_of
+from ..model import TENANT, Unread
 from .http import Arm, ReadError
 
 READER = "Reader (Microsoft.Authorization/roleAssignments/read)"
@@ -49,7 +49,8 @@ def role_definition(item: Any) -> RoleDefinition:
                 not_actions=tuple(block.not_actions or ()),
                 data_actions=tuple(block.data_actions or ()),
                 not_data_actions=tuple(block.not_data_actions or ()),
-                condition=block.condition or "",
+                # Listed since a later API version than the one that the SDK speaks.
+                condition=getattr(block, "condition", None) or "",
             )
             for block in item.permissions or ()
         ),
@@ -107,5 +108,7 @@ class Rbac:
         """One role by its id; raises NotFoundError when ARM says that there is none."""
         client = self._arm.client(AuthorizationManagementClient, _NOWHERE)
         permission = "Reader (Microsoft.Authorization/roleDefinitions/read)"
-        async with client, self._arm.reading(RoleDefinition, role_definition_id, permission):
+        subscription = subscription_of(role_definition_id)
+        scope = f"/subscriptions/{subscription}" if subscription else TENANT
+        async with client, self._arm.reading(RoleDefinition, scope, permission):
             return role_definition(await client.role_definitions.get_by_id(role_definition_id.strip("/")))

@@ -11,6 +11,7 @@ from .aks_service_principal_cluster import aks_service_principal_cluster
 from .aks_service_principal_expiry import aks_service_principal_expiry
 from .aks_service_principal_missing import aks_service_principal_missing
 from .entra_credential_expiry import entra_credential_expiry
+from .event_not_understood import event_not_understood
 from .role_assignment_deleted import role_assignment_deleted
 from .scan_scope_unreadable import scan_scope_unreadable
 
@@ -27,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     role_assignment_deleted,
     entra_credential_expiry,
     scan_scope_unreadable,
+    event_not_understood,
 )
 BY_ID = {rule.id: rule for rule in RULES}
 DRIFT: tuple[Rule, ...] = tuple(rule for rule in RULES if rule.drift)

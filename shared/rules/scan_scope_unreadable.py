@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..access import (
+    FederatedIdentityCredential,
+    Membership,
+    Registry,
+    RoleAssignment,
+    RoleDefinition,
+    Subnet,
+    UserAssignedIdentity,
+    subscription_of,
+)
 from ..model import (
     TENANT,
     Application,
@@ -38,7 +48,7 @@ def scan_scope_unreadable(snapshot: Snapshot) -> Iterator[Hit]:
     told: dict[tuple[str, str], list[Unread]] = {}
     for unread in snapshot.unread:
         if not unread.passing or unread.key in snapshot.unread_before:
-            told.setdefault((_SOURCES.get(unread.kind, unread.kind.__name__), unread.scope), []).append(unread)
+            told.setdefault((_SOURCES.get(unread.kind, unread.kind.__name__), _place(unread.scope)), []).append(unread)
     lost = {scope.lower() for source, scope in told if source in (CLUSTERS, SUBSCRIPTIONS)}
     nothing = all(subscription.id.lower() in lost for subscription in snapshot.subscriptions)
     for (source, scope), unreads in told.items():
@@ -60,6 +70,12 @@ def scan_scope_unreadable(snapshot: Snapshot) -> Iterator[Hit]:
         )
 
 
+def _place(scope: str) -> str:
+    """The subscription of a single resource that was not read: a refusal there is told once, not for each of them."""
+    subscription = subscription_of(scope)
+    return f"/subscriptions/{subscription}" if subscription else scope
+
+
 GRAPH = "Microsoft Graph"
 """One source for a person, however many of its listings failed."""
 CLUSTERS = "AKS clusters"
@@ -71,4 +87,11 @@ _SOURCES = {
     ManagedCluster: CLUSTERS,
     Subscription: SUBSCRIPTIONS,
     Owner: "Owners",
+    Membership: GRAPH,
+    RoleAssignment: "Role assignments",
+    RoleDefinition: "Role definitions",
+    UserAssignedIdentity: "Managed identities",
+    FederatedIdentityCredential: "Federated credentials of identities",
+    Registry: "Container registries",
+    Subnet: "Subnets",
 }

@@ -1,0 +1,111 @@
+"""Keep what was found: findings with their due rows, and the baseline; only what changed is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from .. import alerts, drift
+from ..access import BaselineGrant, UserAssignedIdentity
+from ..alerts import Policy
+from ..clients.resources import Resources
+from ..clients.rows import ClusterRow, Due, ScopeRow, key
+from ..clients.tables import Change, Stored, Tables
+from ..findings import Finding
+from ..model import ManagedCluster, Snapshot, covers
+from .access import Reading
+from .owners import entities
+from .reads import each
+
+
+def changes(stored: Stored, findings: Sequence[Finding], now: datetime, policy: Policy) -> list[Change]:
+    """What has to be written so that the table holds these findings, and the due rows that follow from them."""
+    before = {one.fingerprint: one for one in stored.findings}
+    telling = alerts.due(findings, now, policy)
+    found = []
+    for finding in findings:
+        name = finding.fingerprint
+        if name in stored.foreign:
+            continue
+        was_due = stored.due.get(name)
+        due = due_row(name, telling[name], was_due, now) if name in telling else None
+        if finding != before.get(name) or due != was_due:
+            etag = finding.etag or stored.damaged.get(name, "")
+            found.append(Change(finding=replace(finding, etag=etag), due=due, was_due=was_due))
+    return found
+
+
+def due_row(fingerprint: str, later: datetime | None, was_due: Due | None, now: datetime) -> Due:
+    """The due row of a finding that has something to say, from a moment on if that is later than now."""
+    if later is None and was_due and (was_due.tries or not was_due.not_before or was_due.not_before <= now):
+        return was_due
+    return Due(fingerprint=fingerprint, not_before=later)
+
+
+async def keep_estate(
+    tables: Tables,
+    snapshot: Snapshot,
+    watched: Mapping[str, drift.Watched],
+    clusters: Mapping[str, ClusterRow],
+    scopes: Mapping[str, ScopeRow],
+    gone: Iterable[str],
+) -> None:
+    """Remember clusters and subscriptions; forget only what ARM says is gone."""
+    alive = {one.app_id.lower() for one in entities(snapshot)}
+    principals: dict[str, dict[str, str]] = {}
+    for principal_id, one in watched.items():
+        for cluster in one.clusters:
+            principals.setdefault(cluster.id.lower(), {})[principal_id] = one.identity_id.lower()
+    blurred = any(one.kind in _BEHIND for one in snapshot.unread)
+    rows = []
+    for cluster in snapshot.clusters:
+        old = clusters.get(key(cluster.id), ClusterRow(id=cluster.id))
+        known = cluster.client_id.lower() in alive or (old.client_id == cluster.client_id and old.known)
+        behind = principals.get(cluster.id.lower(), {})
+        # Where something of the identities was not read, those of before still count.
+        row = ClusterRow(
+            id=cluster.id,
+            client_id=cluster.client_id,
+            known=known,
+            principals=tuple(sorted({*behind, *(old.principals if blurred else ())})),
+            identities=tuple(sorted({*filter(None, behind.values()), *(old.identities if blurred else ())})),
+        )
+        if row != clusters.get(key(cluster.id)):
+            rows.append(row)
+    named = [ScopeRow(subscription_id=one.subscription_id, name=one.name) for one in snapshot.subscriptions]
+    await tables.save_baseline(rows, [row for row in named if scopes.get(row.subscription_id) != row])
+    seen = {key(one.id) for one in snapshot.clusters}
+    unread = [one.scope for one in snapshot.unread if one.kind is ManagedCluster]
+    lost = [
+        name
+        for name, row in clusters.items()
+        if name not in seen and not any(covers(scope, row.id) for scope in unread)
+    ]
+    await tables.delete_baseline(lost, sorted(gone))
+
+
+_BEHIND = (UserAssignedIdentity, *drift.BEHIND)
+"""What tells which identities a cluster depends on."""
+
+
+def remembered(snapshot: Snapshot, reading: Reading, gone: Iterable[str]) -> dict[str, BaselineGrant]:
+    """The grants of the baseline that are worth remembering; `gone` are lower-case scopes that ARM says are gone."""
+    forgotten, missing = drift.settled(snapshot), set(gone)
+    blurred = any(one.kind in (ManagedCluster, *_BEHIND) for one in snapshot.unread)
+    after = {}
+    for row in snapshot.access.baseline:
+        unwatched = not blurred and not any(holder in reading.watched for holder in row.holders)
+        nobody = row.lost and all(holder in reading.gone for holder in row.holders)
+        nowhere = row.lost and row.assignment.scope.lower() in missing
+        if row.assignment.key in forgotten or unwatched or nobody or nowhere:
+            continue
+        after[row.assignment.key] = row
+    return after
+
+
+async def gone_scopes(resources: Resources, grants: Iterable[BaselineGrant]) -> frozenset[str]:
+    """The lower-case scopes of lost grants that ARM says are gone; what cannot be asked counts as there."""
+    scopes = {row.assignment.scope.lower(): row.assignment.scope for row in grants if row.lost}
+    answers = await each(scopes.values(), resources.is_gone, [])
+    return frozenset(scope.lower() for scope, gone in answers if gone)
