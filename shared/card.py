@@ -178,6 +178,7 @@ def _problem(entry: Entry, frame: _Frame, *, advise: bool) -> Element:
         if line:
             head.append(paragraph(runs(line, size="small", limit=frame.limit), spacing="none"))
     items: list[Element] = [{"type": "Container", "style": _STYLE[finding.severity], "items": head}]
+    items += _evidence(finding, frame)
     rule = frame.rules.get(finding.rule)
     if rule:
         items += _runbook(rule, finding, frame.limit, advise=advise)
@@ -194,9 +195,25 @@ def _why(entry: Entry) -> str:
     return _WHY.get(entry.reason, entry.reason.value)
 
 
+def _evidence(finding: Finding, frame: _Frame) -> list[Element]:
+    """What happened, who did it, and when this is told; nothing for a finding without evidence."""
+    lines = finding.facts.get("evidence", ())
+    told = [lines] if isinstance(lines, str) else list(lines)
+    if finding.unconfirmed:
+        told.append(f"Not confirmed: Azure could not be asked for half an hour ({finding.unconfirmed}).")
+    if finding.lost_at:
+        told.append(f"Told on {date_text(frame.now)}, {frame.now:%H:%M} UTC.")
+    if not told:
+        return []
+    first = paragraph([*runs("What happened: ", weight="bolder"), *runs(told[0], limit=frame.limit)], spacing="small")
+    return [first, *(paragraph(runs(line, limit=frame.limit), spacing="none") for line in told[1:])]
+
+
 def _runbook(rule: Rule, finding: Finding, limit: int, *, advise: bool) -> list[Element]:
     runbook = rule.runbook(finding.variant)
-    items = [paragraph([*runs("What breaks: ", weight="bolder"), *runs(runbook.symptom)], spacing="small")]
+    fails = finding.facts.get("fails")
+    symptom = fails if isinstance(fails, str) and fails else runbook.symptom
+    items = [paragraph([*runs("What breaks: ", weight="bolder"), *runs(symptom, limit=limit)], spacing="small")]
     for label, template in (("Confirm", runbook.confirm), ("Fix now", runbook.fix)):
         try:
             lines = commands(template, finding.facts)
@@ -239,7 +256,7 @@ def _where(finding: Finding) -> str:
 
 def _closed(entry: Entry, frame: _Frame) -> Element:
     finding = entry.finding
-    rest = ": resolved"
+    rest = f": {finding.accepted}" if finding.accepted else ": resolved"
     if entry.reason is Reason.REPLACED:
         rest = f": {_replaced(finding)}; check that nothing still uses the old one"
     line = [

@@ -14,8 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from .commands import drift
+from .commands.drift import unread_text
 from .findings import Finding
-from .model import TENANT, Severity
+from .model import Severity
 from .report import iso, record, write_csv
 from .rule import date_text
 from .settings import Settings, SettingsError
@@ -93,10 +95,7 @@ async def _scan(options: argparse.Namespace, settings: Settings, now: datetime) 
         file=sys.stderr,
     )
     for unread in snapshot.unread:
-        where = "" if unread.scope == TENANT else f" of {unread.scope}"
-        mend = f"; it needs {unread.permission}" if unread.permission else ""
-        text = f"NOT read: {unread.kind.__name__}{where}: {unread.reason}{mend}"
-        print(f"fusewatch: {visible(text, 1000)}", file=sys.stderr)
+        print(f"fusewatch: {visible(unread_text(unread), 1000)}", file=sys.stderr)
     if snapshot.unread:
         return PARTIAL
     worst = max((one.severity for one in report.findings), default=None)
@@ -403,6 +402,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     findings.add_argument("--history", metavar="FINGERPRINT", help="what became of one finding, and who was told")
     findings.set_defaults(run=_findings)
     _silence_parser(commands.add_parser("silence", help="keep findings, and do not announce them"), shared, env)
+    drift.add(commands, shared, env)
     test = commands.add_parser("webhook-test", parents=[shared], help="send a test card")
     test.add_argument("--team", help="to that team's receiver instead of the fallback")
     test.set_defaults(run=_webhook_test, dry_run=True)

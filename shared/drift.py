@@ -78,11 +78,12 @@ class Watched:
     """The id of the user-assigned identity that it is; empty for another one."""
 
 
-def surroundings(snapshot: Snapshot) -> World:
-    """What the clusters of a snapshot refer to by id."""
+def surroundings(snapshot: Snapshot, access: Access | None = None) -> World:
+    """What the clusters of a snapshot refer to by id, perhaps with an access part of its own."""
+    access = access or snapshot.access
     return world(
-        subnets=snapshot.access.subnets,
-        identities=snapshot.access.identities,
+        subnets=access.subnets,
+        identities=access.identities,
         service_principals=snapshot.service_principals,
     )
 
@@ -277,7 +278,9 @@ def _hit(item: Judged, words: Words, snapshot: Snapshot) -> Hit | None:
             f"not now."
         ]
     else:
-        facts |= loss_facts(loss) | {"evidence": [line for row in item.lost[:3] for line in story(row, snapshot)]}
+        facts |= loss_facts(loss, *item.lost) | {
+            "evidence": [line for row in item.lost[:3] for line in story(row, snapshot)]
+        }
     return Hit(
         resource_id=cluster.id,
         resource_name=cluster.name,
@@ -341,8 +344,8 @@ def removal_key(row: BaselineGrant, principal_id: str) -> str:
     return row.loss if not row.via else f"{row.loss}|{principal_id.lower()}"
 
 
-def loss_facts(row: BaselineGrant) -> dict[str, Fact]:
-    """The facts that RESTORE and `accept` take from a lost grant."""
+def loss_facts(row: BaselineGrant, *others: BaselineGrant) -> dict[str, Fact]:
+    """The facts that RESTORE takes from a lost grant, and `accept` from it and the others behind a finding."""
     one = row.assignment
     condition = ["--condition", one.condition, "--condition-version", one.condition_version or "2.0"]
     return {
@@ -352,6 +355,7 @@ def loss_facts(row: BaselineGrant) -> dict[str, Fact]:
         "lost_scope": one.scope,
         "lost_condition": condition if one.condition else [],
         "lost_assignment": one.id,
+        "lost_assignments": list(dict.fromkeys(one.assignment.id for one in (row, *others))),
     }
 
 

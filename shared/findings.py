@@ -90,6 +90,8 @@ class Finding:
     """Whether it waits for a live look before anybody is told of it."""
     unconfirmed: str = ""
     """Why that look failed for so long that it is told all the same; empty if it did not."""
+    accepted: str = ""
+    """Who said that it is meant, and why; empty if nobody did."""
     announced: tuple[Notice, ...] = ()
     history: tuple[Past, ...] = field(default=(), compare=False)
     """It follows from everything else, so it makes no difference of its own."""
@@ -253,6 +255,9 @@ def _tree(path: str) -> list[str]:
 
 def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
     """The stored finding with what is seen now; a problem that comes back starts its story again."""
+    if old.accepted and seen.variant == "never":
+        # Somebody said that the right is not needed; only a loss of it is news again.
+        return old
     if not old.open:
         return replace(
             seen,

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from .access import Registry, Subnet
 from .model import ManagedCluster, ServicePrincipal, UserAssignedIdentity, covers
-from .permissions import Answer, Grants, Verdict, may_all
+from .permissions import Answer, Grant, Grants, Verdict, may_all
 from .rule import Fact, command
 
 
@@ -134,9 +134,14 @@ class Unknown:
 class Support:
     """A role assignment that a need rests on, and how the need stands without it."""
 
-    assignment_id: str
     need: Need
+    grant: Grant
     without: Verdict
+
+    @property
+    def assignment_id(self) -> str:
+        """The id of the role assignment."""
+        return self.grant.assignment.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +237,7 @@ def load_bearing(every: Iterable[Need], granted: Grants) -> tuple[Support, ...]:
         for grant in now.grants:
             after = judge(need, granted, without=(grant.assignment.id,)).verdict
             if after < now.verdict:
-                found.append(Support(assignment_id=grant.assignment.id, need=need, without=after))
+                found.append(Support(need=need, grant=grant, without=after))
     return tuple(found)
 
 

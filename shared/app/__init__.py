@@ -1,7 +1,9 @@
 """The use cases, and the only importer of both sides: scan() reads and judges, role_changed() notes, settle() tells."""
 
+from .accept import AcceptError, accept
 from .connect import Clients, connect
 from .estate import Progress
+from .impact import Impact, impact
 from .inbox import role_changed
 from .scan import Report, scan
 from .settle import Settled, settle, watched_tenant
@@ -9,14 +11,18 @@ from .silence import add_silence, end_silence
 from .storage import connect_tables
 
 __all__ = [
+    "AcceptError",
     "Clients",
+    "Impact",
     "Progress",
     "Report",
     "Settled",
+    "accept",
     "add_silence",
     "connect",
     "connect_tables",
     "end_silence",
+    "impact",
     "role_changed",
     "scan",
     "settle",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -72,8 +70,3 @@ async def connect(
             teams=Teams(pool),
             topic=topic,
         )
-
-
-def holder(what: str) -> str:
-    """Who holds the lease, for the person who reads the row."""
-    return f"{what} on {socket.gethostname()}, process {os.getpid()}"

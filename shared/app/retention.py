@@ -26,7 +26,7 @@ async def prune(
     old: list[Row] = [
         {"PartitionKey": tenant_id, "RowKey": f"f-{one.fingerprint}", "etag": one.etag}
         for one in findings
-        if not one.open and one.etag and one.resolved_at and one.resolved_at < before
+        if not one.open and not one.accepted and one.etag and one.resolved_at and one.resolved_at < before
         if one.fingerprint not in stored.due and one.fingerprint not in stored.foreign
     ]
     old += [

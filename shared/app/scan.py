@@ -21,10 +21,11 @@ from ..silences import Silence
 from ..text import visible
 from . import appointments, retention, topic
 from .access import Reading, read_access
-from .connect import Clients, holder
+from .connect import Clients
 from .estate import Progress, read_azure, read_entra, silent, tenant_of
 from .keep import changes, gone_scopes, keep_estate, remembered
 from .owners import assign_owners
+from .storage import holder
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,11 @@ from ..findings import Finding, Reason
 from ..rules import BY_ID
 from ..settings import Receiver, Secret, Settings
 from . import appointments, topic
-from .connect import Clients, holder
+from .connect import Clients
 from .keep import due_row
 from .look import look_again
 from .scan import ATTEMPTS
+from .storage import holder
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -43,3 +45,8 @@ def tables_of(
         transport=transport,
         patience=patience,
     )
+
+
+def holder(what: str) -> str:
+    """Who holds the lease, for the person who reads the row."""
+    return f"{what} on {socket.gethostname()}, process {os.getpid()}"

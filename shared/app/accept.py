@@ -1,0 +1,59 @@
+"""A loss that somebody says was meant: it is remembered as accepted, and its grants are forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from ..clients.tables import Tables
+from ..findings import Finding, Status
+from ..rules import BY_ID
+from ..settings import Settings
+from .keep import changes
+from .storage import holder
+
+
+class AcceptError(ValueError):
+    """Why a finding cannot be accepted, and what to do instead."""
+
+
+async def accept(
+    tables: Tables, settings: Settings, tenant_id: str, fingerprint: str, by: str, comment: str, now: datetime
+) -> Finding:
+    """Close an open finding about a right for good, and forget the grants behind it; raises AcceptError.
+
+    It opens again only when the right is held once more, and lost once more.
+    """
+    async with tables.lease(holder("accept"), now, 60) as lease:
+        stored = await tables.list_findings(tenant_id)
+        found = [one for one in stored.findings if fingerprint and one.fingerprint.startswith(fingerprint.lower())]
+        if len(found) != 1:
+            many = f"{len(found)} findings begin with" if found else "no finding is called"
+            raise AcceptError(f"{many} {fingerprint!r}: python -m shared findings --format json lists them")
+        finding = found[0]
+        rule = BY_ID.get(finding.rule)
+        if not finding.open:
+            raise AcceptError(f"that finding is {finding.status.value} already")
+        if rule is None or not rule.drift or not ({"lost", "left", "never", ""} & {finding.variant}):
+            raise AcceptError(
+                "only a lost or missing right can be accepted; for another finding: python -m shared silence"
+            )
+        text = f"accepted by {by}: {comment}"
+        closed = replace(
+            finding,
+            status=Status.RESOLVED,
+            accepted=text,
+            pending=False,
+            resolved_at=now,
+            changed=now,
+            revision=finding.revision + 1,
+        ).remember(now, text)
+        lost = finding.facts.get("lost_assignments", ())
+        forgotten = {one.lower() for one in ([lost] if isinstance(lost, str) else lost)}
+        known = await tables.list_grants()
+        lease.check()
+        await tables.save_grants(known, {name: row for name, row in known.items() if name not in forgotten})
+        after = [closed if one is finding else one for one in stored.findings]
+        policy = replace(settings.policy, silences=stored.others.silences)
+        await tables.save_findings(tenant_id, changes(stored, after, now, policy))
+    return closed

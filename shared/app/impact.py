@@ -1,0 +1,53 @@
+"""Which role assignments clusters rest on, and what breaks if one of them goes: the question before a clean-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from .. import drift
+from ..access import RoleDefinition
+from ..model import Snapshot, Unread
+from ..needs import Support, load_bearing, needs, pulls
+from ..settings import Settings
+from .access import read_access
+from .connect import Clients
+from .estate import Progress, read_azure, silent
+from .reads import each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impact:
+    """The load-bearing assignments of every cluster that can be read, and what cannot."""
+
+    supports: tuple[Support, ...]
+    definitions: tuple[RoleDefinition, ...]
+    unread: tuple[Unread, ...]
+
+    def role(self, role_id: str) -> str:
+        """The name of a role by its GUID, or the GUID where the role was not read."""
+        return next((one.name for one in self.definitions if one.role_id == role_id and one.name), role_id)
+
+
+async def impact(clients: Clients, settings: Settings, now: datetime, progress: Progress = silent) -> Impact:
+    """Read the tenant's clusters and what they may do now; stores nothing. Raises ReadError."""
+    estate = await read_azure(clients.aks, settings, {}, progress)
+    unread = list(estate.unread)
+    behind = sorted({one.client_id for one in estate.clusters if one.client_id})
+    principals = [one for _, one in await each(behind, clients.entra.get_service_principal, unread) if one]
+    subscriptions = [one.subscription_id for one in estate.subscriptions]
+    reading = await read_access(clients, estate.clusters, principals, {}, subscriptions=subscriptions)
+    snapshot = Snapshot(taken=now, tenant_id="", clusters=estate.clusters, service_principals=tuple(principals))
+    access = reading.access
+    granted = drift.held_now(access)
+    around = drift.surroundings(snapshot, access)
+    every = [
+        need
+        for cluster in estate.clusters
+        for need in (*needs(cluster, around), *pulls(cluster, granted, access.registries, around))
+    ]
+    return Impact(
+        supports=load_bearing(every, granted),
+        definitions=access.definitions,
+        unread=(*unread, *reading.unread),
+    )

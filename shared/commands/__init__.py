@@ -1,0 +1,1 @@
+"""Commands of the command line, a module each for what belongs together; shared/cli.py starts them."""

@@ -1,0 +1,164 @@
+"""`event`, `accept` and `impact`: what a person does about role assignments."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..access import last_segment
+from ..events import EventError, decode
+from ..model import TENANT, Unread
+from ..settings import Settings
+from ..text import visible
+
+if TYPE_CHECKING:
+    from ..app.impact import Impact
+    from ..needs import Support
+
+DONE, USAGE, PARTIAL = 0, 2, 3
+
+
+def add(commands: Any, shared: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
+    """Add these commands to a parser."""
+    event = commands.add_parser("event", parents=[shared], help="put an event of Event Grid into the inbox")
+    event.add_argument("file", metavar="FILE", help="JSON, an event or a list of them, in either schema; - is stdin")
+    event.set_defaults(run=_event)
+    accept = commands.add_parser("accept", parents=[shared], help="say that a lost right is meant to be lost")
+    accept.add_argument("fingerprint", metavar="FINGERPRINT", help="of the finding, or how it begins")
+    accept.add_argument("--comment", required=True, help="why, for whoever asks later")
+    accept.add_argument("--by", default=env.get("USER", ""), help="who says so; default: the user who runs this")
+    accept.set_defaults(run=_accept)
+    impact = commands.add_parser("impact", parents=[shared], help="which role assignments clusters rest on")
+    one = impact.add_mutually_exclusive_group()
+    one.add_argument("--cluster", metavar="ID", help="only those of this cluster, by resource id or name")
+    one.add_argument("--principal", metavar="ID", help="only those of this identity or group, by object id")
+    one.add_argument("--assignment", metavar="ID", help="only this role assignment, by resource id or GUID")
+    impact.add_argument("--format", choices=("table", "json"), default="table")
+    impact.set_defaults(run=_impact, dry_run=True)
+
+
+async def _event(options: argparse.Namespace, settings: Settings, now: datetime) -> int:
+    from .. import app
+
+    try:
+        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
+        found = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        print(f"fusewatch: {visible(options.file)}: {reason}", file=sys.stderr)
+        return USAGE
+    events = found if isinstance(found, list) else [found]
+    for number, event in enumerate(events, 1):
+        try:
+            if not isinstance(event, dict):
+                raise EventError("it is no object")
+            change = decode(event)
+        except EventError as error:
+            print(f"fusewatch: event {number} of {visible(options.file)}: {error}", file=sys.stderr)
+            return USAGE
+        what = f"{change.change} of {change.resource_id}" if change else "none of the changes that are handled"
+        print(f"event {number}: {visible(what, 600)}", file=sys.stderr)
+    async with app.connect_tables(settings) as tables:
+        fresh = [await app.role_changed(tables, event, now) for event in events]
+    print(
+        f"{sum(fresh)} put into the inbox, {len(fresh) - sum(fresh)} were there already; `settle` deals with them",
+        file=sys.stderr,
+    )
+    return DONE
+
+
+async def _accept(options: argparse.Namespace, settings: Settings, now: datetime) -> int:
+    from .. import app
+
+    if not options.by.strip() or not options.comment.strip():
+        print("fusewatch: give --by and --comment: somebody will ask", file=sys.stderr)
+        return USAGE
+    async with app.connect_tables(settings) as tables:
+        tenant_id = await app.watched_tenant(tables)
+        try:
+            closed = await app.accept(
+                tables, settings, tenant_id, options.fingerprint, options.by.strip(), options.comment.strip(), now
+            )
+        except app.AcceptError as error:
+            print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
+            return USAGE
+    print(f"accepted: {visible(closed.title)}", file=sys.stderr)
+    return DONE
+
+
+async def _impact(options: argparse.Namespace, settings: Settings, now: datetime) -> int:
+    from .. import app
+
+    async with app.connect(settings, storage=False) as clients:
+        found = await app.impact(clients, settings, now)
+    wanted = [one for one in found.supports if _asked(one, options)]
+    if options.format == "json":
+        json.dump([record(one, found) for one in wanted], sys.stdout, indent=2)
+        print()
+    else:
+        _table(wanted, found)
+    for unread in found.unread:
+        print(f"fusewatch: {visible(unread_text(unread), 1000)}", file=sys.stderr)
+    return PARTIAL if found.unread else DONE
+
+
+def unread_text(unread: Unread) -> str:
+    """What could not be read, why, and what would mend it, in one line."""
+    where = "" if unread.scope == TENANT else f" of {unread.scope}"
+    mend = f"; it needs {unread.permission}" if unread.permission else ""
+    return f"NOT read: {unread.kind.__name__}{where}: {unread.reason}{mend}"
+
+
+def _asked(support: Support, options: argparse.Namespace) -> bool:
+    need, holder = support.need, support.grant.assignment.principal_id.lower()
+    if options.cluster:
+        return options.cluster.lower() in (need.cluster_id.lower(), need.cluster.lower())
+    if options.principal:
+        return options.principal.lower() in (holder, need.principal_id.lower())
+    if options.assignment:
+        given = options.assignment.lower().rstrip("/")
+        return given in (support.assignment_id.lower(), last_segment(support.assignment_id))
+    return True
+
+
+def record(support: Support, found: Impact) -> dict[str, Any]:
+    """A load-bearing assignment as the JSON that scripts read; these keys are stable."""
+    need, one = support.need, support.grant.assignment
+    return {
+        "cluster": need.cluster,
+        "cluster_id": need.cluster_id,
+        "identity": need.identity.value,
+        "assignment_id": one.id,
+        "principal_id": one.principal_id,
+        "through_group": support.grant.group,
+        "role": found.role(one.role_id),
+        "role_id": one.role_id,
+        "scope": one.scope,
+        "needed_at": need.scope,
+        "rule": need.rule,
+        "fails": need.fails,
+        "without": support.without.label,
+    }
+
+
+def _table(supports: list[Support], found: Impact) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("CLUSTER", "IDENTITY", "ROLE", "SCOPE", "WITHOUT IT"):
+        table.add_column(heading, overflow="fold")
+    for support in supports:
+        need, one = support.need, support.grant.assignment
+        through = f", through group {support.grant.group}" if support.grant.group else ""
+        cells = (need.cluster, need.identity.value + through, found.role(one.role_id), one.scope, need.fails)
+        # Text, not str: rich would read names in square brackets as markup.
+        table.add_row(*(Text(visible(cell, 600)) for cell in cells))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console.print(table if supports else "nothing rests on it")
