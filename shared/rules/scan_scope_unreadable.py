@@ -72,8 +72,7 @@ def scan_scope_unreadable(snapshot: Snapshot) -> Iterator[Hit]:
 
 def _place(scope: str) -> str:
     """The subscription of a single resource that was not read: a refusal there is told once, not for each of them."""
-    subscription = subscription_of(scope)
-    return f"/subscriptions/{subscription}" if subscription else scope
+    return "/".join(scope.split("/")[:3]) if subscription_of(scope) else scope
 
 
 GRAPH = "Microsoft Graph"
