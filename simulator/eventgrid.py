@@ -60,6 +60,8 @@ class EventGrid:
     """The key of the Event Grid extension."""
     function: str = "on_role_change"
     schema: Schema = "EventGridSchema"
+    textual: bool = False
+    """Whether objects in an event are sent as texts: see events.py."""
     operations: Collection[str] = HANDLED
     subscriptions: Collection[str] | None = None
     """Ids of the subscriptions that have such an event subscription; None is all of them."""
@@ -139,7 +141,7 @@ class EventGrid:
         for one in operations:
             wired = self.subscriptions is None or one.subscription in {item.lower() for item in self.subscriptions}
             if one.subscription and wired and one.action in self.operations:
-                made = event(one, tenant.id, self.schema)
+                made = event(one, tenant.id, self.schema, textual=self.textual)
                 for _ in range(1 + self.duplicates):
                     self.pending.append(Pending(event=made, published=one.at, due=one.at + self.delay))
 

@@ -135,6 +135,15 @@ async def test_an_event_arrives_as_the_library_decodes_it(
     assert await grid.deliver() == [] and grid.next_due is None
 
 
+async def test_objects_may_come_as_texts(contoso: Simulator, host: FunctionsHost, function: Function) -> None:
+    grid = subscribed(contoso, host, textual=True)
+    contoso.actions.unassign(granted(contoso).id, "Ann Lee")
+    await grid.run(contoso.now + timedelta(minutes=1))
+    data = function.events[0].get_json()
+    assert json.loads(data["authorization"])["action"] == DELETE and json.loads(data["claims"])["ver"] == "1.0"
+    assert isinstance(data["httpRequest"], str) and data["operationName"] == DELETE
+
+
 async def test_what_raises_no_event(contoso: Simulator, host: FunctionsHost, function: Function) -> None:
     grid, tenant, actions = subscribed(contoso, host), contoso.tenant, contoso.actions
     (root,) = tenant.access.of([tenant.users[0].id])
