@@ -79,7 +79,11 @@ class EventGrid:
     attempts: list[Attempt] = field(default_factory=list)
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     pending: list[Pending] = field(default_factory=list)
-    _seen: int = 0
+    _seen: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # An event subscription brings nothing of what happened before it was made.
+        self._seen = len(self.azure.tenant.log)
 
     @property
     def url(self) -> str:
@@ -146,7 +150,8 @@ class EventGrid:
                     self.pending.append(Pending(event=made, published=one.at, due=one.at + self.delay))
 
     async def _send(self, client: httpx.AsyncClient, lanes: asyncio.Semaphore, one: Pending, now: datetime) -> None:
-        if now - one.published > self.time_to_live:
+        if one.attempts and now - one.published > self.time_to_live:
+            # Looked at before a retry only: the first attempt is always made.
             self._dead(one, now, "TimeToLiveExceeded", self._last(one))
             return
         cloud = self.schema == "CloudEventSchemaV1_0"
