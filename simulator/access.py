@@ -105,7 +105,8 @@ class Access:
         self.ghosts: list[tuple[RoleAssignment, datetime]] = []
         """Deleted assignments and when they were deleted: a replica may show them for a while."""
         self._assignments: dict[str, RoleAssignment] = {}
-        self._by_principal: tuple[int, dict[str, list[RoleAssignment]]] = (-1, {})
+        self._held: dict[str, dict[str, RoleAssignment]] = {}
+        """The same by the lower-case id of the principal."""
 
     def __iter__(self) -> Iterator[RoleAssignment]:
         return iter(list(self._assignments.values()))
@@ -115,13 +116,22 @@ class Access:
 
     def put(self, *assignments: RoleAssignment) -> None:
         """Add assignments, or replace those with the same ids."""
-        self._assignments.update((one.id.lower(), one) for one in assignments)
+        for one in assignments:
+            self._take(one.id.lower())
+            self._assignments[one.id.lower()] = one
+            self._held.setdefault(one.principal_id.lower(), {})[one.id.lower()] = one
         self.version += 1
 
     def remove(self, assignment_id: str) -> RoleAssignment | None:
         """Take an assignment away, and give what it was."""
         self.version += 1
-        return self._assignments.pop(assignment_id.lower(), None)
+        return self._take(assignment_id.lower())
+
+    def _take(self, key: str) -> RoleAssignment | None:
+        gone = self._assignments.pop(key, None)
+        if gone:
+            del self._held[gone.principal_id.lower()][key]
+        return gone
 
     def find(self, assignment_id: str) -> RoleAssignment | None:
         """The assignment of that id, whatever its case."""
@@ -137,12 +147,7 @@ class Access:
 
     def of(self, principals: Iterable[str]) -> list[RoleAssignment]:
         """The assignments of these principals themselves."""
-        if self._by_principal[0] != self.version:
-            held: dict[str, list[RoleAssignment]] = {}
-            for one in self._assignments.values():
-                held.setdefault(one.principal_id.lower(), []).append(one)
-            self._by_principal = (self.version, held)
-        return [one for principal in principals for one in self._by_principal[1].get(principal.lower(), ())]
+        return [one for principal in principals for one in list(self._held.get(principal.lower(), {}).values())]
 
     def memberships(self, object_id: str) -> list[Group]:
         """The groups that something is in, directly or through others; a group in itself is no endless loop."""

@@ -60,6 +60,8 @@ class EventGrid:
     """The key of the Event Grid extension."""
     function: str = "on_role_change"
     schema: Schema = "EventGridSchema"
+    textual: bool = False
+    """Whether objects in an event are sent as texts: see events.py."""
     operations: Collection[str] = HANDLED
     subscriptions: Collection[str] | None = None
     """Ids of the subscriptions that have such an event subscription; None is all of them."""
@@ -77,7 +79,11 @@ class EventGrid:
     attempts: list[Attempt] = field(default_factory=list)
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     pending: list[Pending] = field(default_factory=list)
-    _seen: int = 0
+    _seen: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # An event subscription brings nothing of what happened before it was made.
+        self._seen = len(self.azure.tenant.log)
 
     @property
     def url(self) -> str:
@@ -139,12 +145,13 @@ class EventGrid:
         for one in operations:
             wired = self.subscriptions is None or one.subscription in {item.lower() for item in self.subscriptions}
             if one.subscription and wired and one.action in self.operations:
-                made = event(one, tenant.id, self.schema)
+                made = event(one, tenant.id, self.schema, textual=self.textual)
                 for _ in range(1 + self.duplicates):
                     self.pending.append(Pending(event=made, published=one.at, due=one.at + self.delay))
 
     async def _send(self, client: httpx.AsyncClient, lanes: asyncio.Semaphore, one: Pending, now: datetime) -> None:
-        if now - one.published > self.time_to_live:
+        if one.attempts and now - one.published > self.time_to_live:
+            # Looked at before a retry only: the first attempt is always made.
             self._dead(one, now, "TimeToLiveExceeded", self._last(one))
             return
         cloud = self.schema == "CloudEventSchemaV1_0"

@@ -6,6 +6,7 @@ published, so their members are those of the generic schema.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,13 +17,18 @@ from .operation import Operation
 Schema = Literal["EventGridSchema", "CloudEventSchemaV1_0"]
 
 
-def event(operation: Operation, tenant_id: str, schema: Schema) -> dict[str, Any]:
-    """The event of a change; changes at a management group or the root raise none (they have no subscription)."""
+def event(operation: Operation, tenant_id: str, schema: Schema, *, textual: bool = False) -> dict[str, Any]:
+    """The event of a change; changes at a management group or the root raise none (they have no subscription).
+
+    `textual`: authorization, claims and httpRequest are JSON texts, as an older description of the schema has them.
+    """
     resource_id = _cased(operation)
     source = f"/subscriptions/{operation.subscription}"
     kind = "Microsoft.Resources.Resource" + ("DeleteSuccess" if operation.method == "DELETE" else "WriteSuccess")
     common = {"id": derived(tenant_id, "event", operation.id), "subject": resource_id}
     data = _data(operation, tenant_id, resource_id)
+    if textual:
+        data = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in data.items()}
     time = text(operation.at)
     if schema == "CloudEventSchemaV1_0":
         return {"source": source, **common, "type": kind, "time": time, "specversion": "1.0", "data": data}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from simulator import Simulator, parse
+from simulator import Simulator, load, parse
 from simulator.az import UsageError, run
 from simulator.az import parse as parse_line
 
@@ -36,6 +37,19 @@ def test_a_deleted_assignment_is_restored_as_it_was(contoso: Simulator) -> None:
     assert contoso.tenant.log[-1].caller.upn == "ann.lee@contoso.example"
     with pytest.raises(httpx.HTTPStatusError, match="409"):
         run(contoso, shlex.join(words), "Ann Lee")
+
+
+def test_hostile_text_comes_back_to_the_letter(start: Start) -> None:
+    azure = start(load("hostile"))
+    (group,) = azure.tenant.access.groups
+    (one,) = azure.tenant.access.of([group.id])
+    assert one.condition is not None and "\n" in one.condition and "'" in one.condition
+    azure.tenant.advance(datetime(2026, 11, 3, tzinfo=UTC))
+    assert not azure.tenant.access.of([group.id]) and len(azure.tenant.log) == 2
+    words = ["--assignee-object-id", group.id, "--assignee-principal-type", "Group", "--role", one.role]
+    words += ["--scope", one.scope, "--condition", one.condition, "--condition-version", "2.0"]
+    again = run(azure, "az role assignment create " + shlex.join(words), "[me](https://evil.example/me)")
+    assert (again.condition, again.principal_type, again.scope) == (one.condition, "Group", one.scope)
 
 
 def test_a_role_by_name_on_what_has_no_subscription(contoso: Simulator) -> None:

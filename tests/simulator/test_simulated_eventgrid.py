@@ -13,9 +13,11 @@ import azure.functions as func
 import httpx
 import pytest
 
+from shared.events import OPERATIONS
 from simulator import EventGrid, FunctionsHost, Simulator, parse
 from simulator.eventgrid import SCHEDULE
 from simulator.events import Schema, event
+from simulator.operation import HANDLED
 
 from .clients import Start
 from .test_simulated_access import table
@@ -115,6 +117,10 @@ def test_events_have_the_members_of_the_published_samples(contoso: Simulator, sc
     assert made["data"]["httpRequest"].keys() == published["data"]["httpRequest"].keys()
 
 
+def test_what_is_let_through_is_what_the_app_handles() -> None:
+    assert set(OPERATIONS) == HANDLED
+
+
 # --- Delivery ---------------------------------------------------------------------------------------------------------
 
 
@@ -133,6 +139,15 @@ async def test_an_event_arrives_as_the_library_decodes_it(
     assert got.subject is not None and got.subject.lower() == one.id.lower()
     assert got.get_json()["operationName"] == DELETE
     assert await grid.deliver() == [] and grid.next_due is None
+
+
+async def test_objects_may_come_as_texts(contoso: Simulator, host: FunctionsHost, function: Function) -> None:
+    grid = subscribed(contoso, host, textual=True)
+    contoso.actions.unassign(granted(contoso).id, "Ann Lee")
+    await grid.run(contoso.now + timedelta(minutes=1))
+    data = function.events[0].get_json()
+    assert json.loads(data["authorization"])["action"] == DELETE and json.loads(data["claims"])["ver"] == "1.0"
+    assert isinstance(data["httpRequest"], str) and data["operationName"] == DELETE
 
 
 async def test_what_raises_no_event(contoso: Simulator, host: FunctionsHost, function: Function) -> None:
@@ -162,6 +177,18 @@ async def test_only_wired_subscriptions(contoso: Simulator, host: FunctionsHost,
     contoso.actions.begin_update(contoso.tenant.cluster("plain-cluster"), "Ann Lee")
     await grid.run(contoso.now + timedelta(minutes=1))
     assert [item.topic for item in function.events] == [f"/subscriptions/{two.id}"] and one.id != two.id
+
+
+async def test_nothing_comes_from_before_the_subscription(
+    contoso: Simulator, host: FunctionsHost, function: Function
+) -> None:
+    one = granted(contoso)
+    contoso.actions.unassign(one.id, "Ann Lee")
+    grid = subscribed(contoso, host)
+    again = contoso.actions.restore(one, "Ann Lee")
+    contoso.now += timedelta(days=2)  # time leaps: the first attempt is made however late it is
+    assert [attempt.status for attempt in await grid.deliver()] == [202]
+    assert [item.subject.lower() for item in function.events] == [again.id.lower()] and not grid.dead_letters
 
 
 async def test_duplicates_and_disorder(contoso: Simulator, host: FunctionsHost, function: Function) -> None:
