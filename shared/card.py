@@ -8,7 +8,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from .alerts import Alert, Entry
-from .elements import LONG, Element, column, envelope, paragraph, runs, size
+from .elements import LONG, Element, Mention, column, envelope, greeted, mentions, paragraph, runs, size
 from .findings import Finding, Reason
 from .model import NEVER, Severity
 from .rule import Rule, commands, date_text
@@ -19,6 +19,9 @@ LIMIT = 24_000
 
 _ROOM = ((30, LONG), (10, LONG), (3, LONG), (0, LONG), (0, LONG // 4))
 """How many resolved findings get a line of their own, and how long a text may be; the first that fits is taken."""
+
+MENTIONED = 10
+"""How many people a card calls at most."""
 
 _STYLE = {Severity.CRITICAL: "attention", Severity.WARNING: "warning", Severity.INFO: "accent"}
 _NAMES = {Severity.CRITICAL: ("critical", "critical"), Severity.WARNING: ("warning", "warnings")}
@@ -116,6 +119,9 @@ def _filled(part: Alert, frame: _Frame, numbering: str) -> Element:
         body.append(
             {"type": "Container", "style": "warning", "items": [paragraph(runs(frame.note, limit=frame.limit))]}
         )
+    called = _called(part)
+    if called:
+        body.append(greeted(called))
     advised: set[tuple[str, str]] = set()
     for entry in part.shown:
         kind = (entry.finding.rule, entry.finding.variant)
@@ -129,7 +135,16 @@ def _filled(part: Alert, frame: _Frame, numbering: str) -> Element:
         body.append(paragraph(runs(f"✓ … and {more}, not shown here.", subtle=True), spacing="small"))
     coverage = runs(coverage_text(frame.coverage), size="small", subtle=True, limit=frame.limit)
     body.append(paragraph(coverage, separator=True, spacing="medium"))
-    return envelope(body, _summary(part) + numbering)
+    return envelope(body, _summary(part) + numbering, called)
+
+
+def _called(part: Alert) -> tuple[Mention, ...]:
+    """The owners of what is shown, on the card of their own channel; only those whom the scan read as members.
+
+    Teams may drop a card, after its 202, for a person whom it cannot resolve.
+    """
+    owners = (owner for one in part.shown if one.finding.team == part.receiver for owner in one.finding.owners)
+    return mentions((owner.object_id, owner.label) for owner in owners if owner.member and owner.object_id)[:MENTIONED]
 
 
 def _heading(part: Alert, numbering: str, frame: _Frame) -> Element:
@@ -326,10 +341,12 @@ def portal_link(finding: Finding, tenant_id: str, portal: str) -> str:
     return ""
 
 
-def greeting(now: datetime) -> Element:
-    """A message that only says that the channel works."""
+def greeting(now: datetime, mention: str = "") -> Element:
+    """A message that only says that the channel works, and calls a person by object id or sign-in name if given."""
     line = [
         *runs("Fusewatch reaches this channel. ", weight="bolder"),
         *runs(f"Test card of {now:%Y-%m-%d %H:%M} UTC; nothing is wrong.", subtle=True),
     ]
-    return envelope([paragraph(line)], "Fusewatch reaches this channel.")
+    people = mentions([(mention, mention.partition("@")[0])] if mention else [])
+    body = [paragraph(line), *([greeted(people)] if people else [])]
+    return envelope(body, "Fusewatch reaches this channel.", people)

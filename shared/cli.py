@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -244,6 +245,9 @@ async def _webhook_test(options: argparse.Namespace, settings: Settings, now: da
     from .clients.teams import Teams
     from .owners import team_key
 
+    if options.mention and not _PERSON.match(options.mention):
+        print("fusewatch: --mention takes an object id or a user principal name", file=sys.stderr)
+        return USAGE
     team = team_key(options.team) if options.team else ""
     receiver = settings.receivers.get(team)
     if receiver is None:
@@ -253,9 +257,32 @@ async def _webhook_test(options: argparse.Namespace, settings: Settings, now: da
     from .card import greeting
 
     async with session(Patience()) as pool:
-        await Teams(pool).send(receiver, greeting(now))
+        await Teams(pool).send(receiver, greeting(now, options.mention or ""))
+    if settings.tables_endpoint or settings.storage.reveal():
+        await _takes_cards(settings, team)
+    if options.mention:
+        print("Teams may drop a card that mentions somebody whom it does not know", file=sys.stderr)
     print(f"{receiver.name} accepted a test card; look whether it shows in the channel", file=sys.stderr)
     return DONE
+
+
+_PERSON = re.compile(r"[\w.'+#%-]+@[\w.-]+\Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+"""A user principal name (a guest's holds #EXT#) or an object id."""
+
+
+async def _takes_cards(settings: Settings, team: str) -> None:
+    """Forget that a receiver refused cards, now that it took one; without storage there is nothing to forget."""
+    from . import app
+    from .clients.storage import StorageError
+
+    try:
+        async with app.connect(settings) as clients:
+            assert clients.tables
+            tenant_id = await app.watched_tenant(clients.tables)
+            if tenant_id:
+                await app.takes_cards(clients.tables, tenant_id, team)
+    except StorageError as error:
+        print(f"fusewatch: warning: {visible(str(error), 1000)}", file=sys.stderr)
 
 
 def _write(
@@ -405,6 +432,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     drift.add(commands, shared, env)
     test = commands.add_parser("webhook-test", parents=[shared], help="send a test card")
     test.add_argument("--team", help="to that team's receiver instead of the fallback")
+    test.add_argument("--mention", metavar="UPN_OR_ID", help="mention this person, to see whether Teams resolves it")
     test.set_defaults(run=_webhook_test, dry_run=True)
     return parser
 

@@ -187,7 +187,13 @@ def reconcile(
         old = before.get(seen.fingerprint)
         if old and old.open and _ownerless(seen, snapshot):
             # Another team would be told of it as new, only because a tag could not be read.
-            seen = replace(seen, owners=old.owners, team=old.team, team_note=old.team_note)
+            seen = replace(
+                seen,
+                # Who may be mentioned is what this scan read, and it read nobody.
+                owners=tuple(replace(one, member=False) for one in old.owners),
+                team=old.team,
+                team_note=old.team_note,
+            )
         after[seen.fingerprint] = _merge(old, seen, now) if old else seen
     for finding in stored:
         if finding.fingerprint in after:

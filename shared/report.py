@@ -106,9 +106,16 @@ def event(finding: Finding, tenant_id: str) -> dict[str, Any]:
     }
 
 
-def unpublished(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings whose state the topic has not accepted; one that was over before it was heard of is no news."""
-    return [one for one in findings if one.published != one.changed and (one.open or one.published)]
+def unpublished(findings: Iterable[Finding], now: datetime) -> list[Finding]:
+    """The findings whose state the topic has not accepted.
+
+    One that was over before the topic heard of it is no news, nor is one that waits for its grace or a live look.
+    """
+    return [one for one in findings if one.published != one.changed and (_told(one, now) or one.published)]
+
+
+def _told(finding: Finding, now: datetime) -> bool:
+    return finding.open and not finding.pending and (not finding.not_before or finding.not_before <= now)
 
 
 def batches(findings: Sequence[Finding], tenant_id: str) -> Iterator[tuple[list[Finding], list[dict[str, Any]]]]:

@@ -80,6 +80,9 @@ class User:
     id: str
     name: str
     upn: str
+    enabled: bool = True
+    type: str = "Member"
+    """Or `Guest`."""
 
 
 @dataclass(kw_only=True)

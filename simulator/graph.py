@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import directory, members
+from . import directory, members, people
 from .entities import Application, ServicePrincipal
 from .identity import GRAPH, audience
 from .listing import JSON, BadQueryError, Listings, Options, bad_query, condition, project
@@ -65,6 +65,7 @@ class Graph:
                 ("GET", rf"/directory/deletedItems/{_DELETED}", self._deleted),
                 ("POST", r"/directoryObjects/(?:microsoft\.graph\.)?getByIds", self._by_ids),
                 ("GET", r"/organization", self._organization),
+                ("GET", people.PATH, self._user),
                 ("POST", r"/\$batch", self._batch),
             )
         ]
@@ -194,6 +195,10 @@ class Graph:
         shown = [directory.owner(owner, self._world.tenant) for owner in entity.owners]
         kept = ("@odata.type", *options.select) if options.select else ()
         return self._value("directoryObjects", [project(one, kept) for one in shown])
+
+    def _user(self, call: Call, match: re.Match[str]) -> Reply:
+        found = people.answer(self._world, call, match)
+        return self.refusal(found, call) if isinstance(found, int) else found
 
     def _deleted(self, call: Call, match: re.Match[str]) -> Reply:
         denied = self._denied(call)

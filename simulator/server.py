@@ -26,10 +26,11 @@ from .identity import Identity, issue
 from .paging import Recorded, recorded
 from .teams import FALLBACK, Channel, Post, Teams
 from .tenant import Tenant
+from .topic import PATH, Topic
 from .world import Call, Host, Reply, Service, World
 
 ADDRESS = "127.0.0.1"
-HOSTS: tuple[Host, ...] = ("graph", "arm", "teams", "identity")
+HOSTS: tuple[Host, ...] = ("graph", "arm", "teams", "identity", "topic")
 CHUNKS = 20
 """Into how many pieces a trickling body is cut."""
 
@@ -61,11 +62,13 @@ class Simulator(World):
         self._faults: list[Fault] = []
         self._recorded: list[Recorded] = []
         self._teams = Teams(self)
+        self.topic = Topic(self)
         self._services: dict[Host, Service] = {
             "graph": Graph(self, lambda call: self._part("graph", call)),
             "arm": Arm(self),
             "teams": self._teams,
             "identity": Identity(self),
+            "topic": self.topic,
         }
         self._files: tempfile.TemporaryDirectory[str] | None = None
         self._thread: threading.Thread | None = None
@@ -106,6 +109,11 @@ class Simulator(World):
             "SSL_CERT_FILE": certificate,
             "REQUESTS_CA_BUNDLE": certificate,
         }
+
+    @property
+    def topic_endpoint(self) -> str:
+        """The setting TOPIC_ENDPOINT; it is not in the environment, since a topic is optional."""
+        return self.origins["topic"] + PATH
 
     @property
     def channels(self) -> Mapping[str, Channel]:

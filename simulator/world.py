@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from .entities import derived
 from .tenant import Tenant
 
-Host = Literal["graph", "arm", "identity", "teams"]
+Host = Literal["graph", "arm", "identity", "teams", "topic"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from shared.model import (
     DeletedApplication,
     ManagedCluster,
     Owner,
+    Refusal,
     ServicePrincipal,
     Severity,
     Snapshot,
@@ -122,6 +123,7 @@ def snapshot(*records: object, **changes: Any) -> Snapshot:
         ManagedCluster: "clusters",
         DeletedApplication: "deleted",
         Unread: "unread",
+        Refusal: "refusals",
     }
     sorted_out: dict[str, tuple[object, ...]] = {"subscriptions": (subscription(),)}
     for record in records:

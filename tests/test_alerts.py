@@ -238,7 +238,7 @@ def test_due_asks_every_receiver_that_knows_or_should():
         finding("team", team="WEB", announced=(notice(receiver="WEB"), notice(receiver="OLD"))),
         finding("gone", status=Status.RESOLVED, announced=(notice(receiver="OLD"),)),
     ]
-    assert due(subjects, NOW, POLICY) .keys() == {subjects[0].fingerprint, subjects[3].fingerprint}
+    assert due(subjects, NOW, POLICY).keys() == {subjects[0].fingerprint, subjects[3].fingerprint}
 
 
 def test_an_alert_is_worst_first_and_counts_beyond_a_dozen():

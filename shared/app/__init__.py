@@ -5,6 +5,7 @@ from .connect import Clients, connect
 from .estate import Progress
 from .impact import Impact, impact
 from .inbox import role_changed
+from .receivers import takes_cards
 from .scan import Report, scan
 from .settle import Settled, settle, watched_tenant
 from .silence import add_silence, end_silence
@@ -26,5 +27,6 @@ __all__ = [
     "role_changed",
     "scan",
     "settle",
+    "takes_cards",
     "watched_tenant",
 ]

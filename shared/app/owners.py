@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ..clients.aks import Aks
 from ..findings import Finding, Observed
-from ..model import Application, ServicePrincipal, Snapshot, Unread
+from ..model import Application, Owner, ServicePrincipal, Snapshot, Unread
 from ..owners import Directory, Tags, assign
 from ..settings import Settings
 from .connect import Clients
+from .people import graph_owners
 from .reads import each
 
 
@@ -23,6 +24,14 @@ async def assign_owners(
     clients: Clients, settings: Settings, snapshot: Snapshot, observed: Observed
 ) -> tuple[Observed, list[Unread]]:
     """The findings with owners and teams, and what of the owners could not be read."""
+    assigned, _, unread = await read_owners(clients, settings, snapshot, observed)
+    return replace(observed, findings=tuple(assigned(one) for one in observed.findings)), unread
+
+
+async def read_owners(
+    clients: Clients, settings: Settings, snapshot: Snapshot, observed: Observed
+) -> tuple[Callable[[Finding], Finding], dict[str, tuple[Owner, ...]], list[Unread]]:
+    """What gives a finding its owners and its team, the owners of Graph, and what of all that could not be read."""
     by_app: dict[str, list[str]] = {}
     for entity in entities(snapshot):
         by_app.setdefault(entity.app_id.lower(), []).append(entity.id)
@@ -33,7 +42,7 @@ async def assign_owners(
 
     wanted = [path for finding in observed.findings for path in (finding.resource_id, *related(finding))]
     graph = [path for path in wanted if path.startswith(("/applications/", "/servicePrincipals/"))]
-    owners, unread = await clients.entra.list_owners(graph)
+    owners, unread = await graph_owners(clients.entra, snapshot.applications, graph)
     clusters = {one.id.lower(): one for one in snapshot.clusters}
     concerned = [clusters[one.resource_id.lower()] for one in observed.findings if one.resource_id.lower() in clusters]
     groups, more = await _resource_group_tags(clients.aks, {one.subscription_id for one in concerned})
@@ -61,8 +70,11 @@ async def assign_owners(
         owner_tag=settings.owner_tag,
         team_tag=settings.team_tag,
     )
-    findings = tuple(assign(finding, related(finding), directory) for finding in observed.findings)
-    return replace(observed, findings=findings), [*unread, *more]
+
+    def assigned(finding: Finding) -> Finding:
+        return assign(finding, related(finding), directory)
+
+    return assigned, owners, [*unread, *more]
 
 
 async def _resource_group_tags(

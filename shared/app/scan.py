@@ -14,17 +14,17 @@ from ..clients.rows import ScanRow
 from ..clients.storage import ConflictError
 from ..clients.tables import Stored, Tables
 from ..findings import Finding, Observed, evaluate, reconcile
-from ..model import TENANT, Aside, Snapshot, Unread
+from ..model import TENANT, Aside, Owner, Snapshot, Unread
 from ..rules import RULES
 from ..settings import Settings
 from ..silences import Silence
 from ..text import visible
-from . import appointments, retention, topic
+from . import appointments, receivers, retention, topic
 from .access import Reading, read_access
 from .connect import Clients
 from .estate import Progress, read_azure, read_entra, silent, tenant_of
 from .keep import changes, gone_scopes, keep_estate, remembered
-from .owners import assign_owners
+from .owners import read_owners
 from .storage import holder
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
         snapshot,
         unread=(*snapshot.unread, *reading.unread),
         aside=tuple(Aside(received=one.received, problem=one.problem) for one in aside),
+        refusals=receivers.refusing(stored, settings),
         counts={**snapshot.counts, "role_assignments": len(reading.access.assignments)},
     )
     previous = last.started if last else None
@@ -85,15 +86,17 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     gone = await gone_scopes(clients.resources, snapshot.access.baseline)
 
     observed = evaluate(snapshot, RULES)
-    observed, unread = await assign_owners(clients, settings, snapshot, observed)
-    if unread:
-        # The owners come after the rules, which say whose are wanted; what fails here is judged once more.
-        snapshot = replace(snapshot, unread=(*snapshot.unread, *unread))
-        late = [one for one in evaluate(snapshot, RULES).findings if one.rule == "scan_scope_unreadable"]
-        told = {one.fingerprint for one in observed.findings}
-        observed = replace(
-            observed, findings=(*observed.findings, *(one for one in late if one.fingerprint not in told))
-        )
+    assigned, owners, unread = await read_owners(clients, settings, snapshot, observed)
+    # The owners come after the rules, which say whose are wanted; what depends on them is judged once more.
+    snapshot = replace(snapshot, owners=owners, unread=(*snapshot.unread, *unread))
+    late = evaluate(snapshot, [rule for rule in RULES if Owner in rule.reads or not rule.reads])
+    told = {one.fingerprint for one in observed.findings}
+    found = (*observed.findings, *(one for one in late.findings if one.fingerprint not in told))
+    observed = replace(
+        observed,
+        findings=tuple(assigned(one) for one in found),
+        undecided=observed.undecided | late.undecided,
+    )
     findings: Sequence[Finding] = observed.findings
     written = 0
     if tables:
@@ -181,7 +184,7 @@ class _Keeping:
                 # The baseline first: a run killed in between finds the same losses, with the same times.
                 await tables.save_grants(known, remembered(self._snapshot, self._reading, self._gone))
                 if self._settings.topic_endpoint:
-                    await topic.plan(tables, tenant_id, stored, findings)
+                    await topic.plan(tables, tenant_id, stored, findings, self._snapshot.taken)
                 try:
                     await tables.save_findings(tenant_id, written)
                 except ConflictError:

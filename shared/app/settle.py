@@ -11,14 +11,14 @@ from datetime import datetime
 from .. import alerts, card, silences
 from ..alerts import FALLBACK
 from ..clients.other_rows import Appointment
-from ..clients.rows import Due, ScanRow
+from ..clients.rows import ScanRow
 from ..clients.storage import ConflictError, LeaseError
 from ..clients.tables import Change, Stored, Tables
 from ..clients.teams import DeliveryError
 from ..findings import Finding, Reason
 from ..rules import BY_ID
 from ..settings import Receiver, Secret, Settings
-from . import appointments, topic
+from . import appointments, receivers, topic
 from .connect import Clients
 from .keep import due_row
 from .look import look_again
@@ -124,9 +124,10 @@ class _Settling:
         """Findings whose silence ended are due from now on, even if they cannot be told in this run."""
         if not any(one.name.startswith(appointments.SILENCE) for one in self._kept):
             return
-        telling = alerts.due(self._stored.findings, self._now, self._policy).keys() - self._stored.due.keys()
+        found = alerts.due(self._stored.findings, self._now, self._policy)
+        telling = {name: later for name, later in found.items() if name not in self._stored.due}
         changes = [
-            Change(finding=one, due=Due(fingerprint=one.fingerprint))
+            Change(finding=one, due=due_row(one.fingerprint, telling[one.fingerprint], None, self._now))
             for one in self._stored.findings
             if one.fingerprint in telling
         ]
@@ -137,7 +138,7 @@ class _Settling:
             findings=tuple(saved.get(one.fingerprint, one) for one in self._stored.findings),
             due={**self._stored.due, **{one.finding.fingerprint: one.due for one in changes if one.due}},
         )
-        self._ready |= telling
+        self._ready |= {name for name, later in telling.items() if later is None}
         await appointments.cross_out_silences(self._tables, self._tenant_id, self._stored, self._kept, self._now)
 
     async def _publish(self) -> None:
@@ -173,6 +174,10 @@ class _Settling:
             log.warning("%s; the findings stay due", error.reason)
             self._refused += 1
             self._failed.update({entry.finding.fingerprint: error.retry_after for entry in found})
+            if error.permanent:
+                await receivers.refuses_cards(
+                    self._tables, self._tenant_id, self._stored, receiver, error.reason, self._now
+                )
             if receiver != FALLBACK and error.permanent:
                 await self._stand_in(receiver, found, coverage)
 
@@ -208,6 +213,8 @@ class _Settling:
             self._check()
             await self._teams.send(target, one.message)
             self._accepted += 1
+            if receiver in self._stored.others.refusals:
+                await receivers.takes_cards(self._tables, self._tenant_id, receiver)
             log.info(
                 "card accepted by %s: %d shown, %d counted, %d closed",
                 target.name,

@@ -22,9 +22,9 @@ NAME = "topic"
 """The appointment that wakes an idle settle."""
 
 
-async def plan(tables: Tables, tenant_id: str, stored: Stored, findings: Sequence[Finding]) -> None:
+async def plan(tables: Tables, tenant_id: str, stored: Stored, findings: Sequence[Finding], now: datetime) -> None:
     """Wake settle for what is about to be written; done first, so that a run killed in between loses nothing."""
-    if report.unpublished(findings) and NAME not in stored.others.appointments:
+    if report.unpublished(findings, now) and NAME not in stored.others.appointments:
         await tables.save_rows("findings", [appointment_row(tenant_id, Appointment(name=NAME))])
 
 
@@ -43,7 +43,7 @@ async def publish(clients: Clients, tables: Tables, tenant_id: str, stored: Stor
         return stored
     sent = 0
     try:
-        for findings, events in report.batches(report.unpublished(stored.findings), tenant_id):
+        for findings, events in report.batches(report.unpublished(stored.findings, now), tenant_id):
             await clients.topic.send(events)
             stored = await _record(tables, tenant_id, stored, findings)
             sent += len(events)

@@ -46,6 +46,7 @@ from ..model import (
 from .http import NotFoundError, Patience, ReadError, fault, reading, retry_after, same_origin, status_error
 
 PERMISSION = "Application.Read.All (Microsoft Graph, application permission)"
+READ_USERS = "User.Read.All (Microsoft Graph, application permission)"
 PAGE = 999
 """The largest $top that Graph allows here."""
 BATCH = 20
@@ -294,6 +295,30 @@ class Entra:
         found, gone, unread = await self._each(dict.fromkeys(resource_ids), query, Owner)
         owners = {path: _owner_list(path, items) for path, items in found.items()}
         return owners | dict.fromkeys(gone, ()), unread
+
+    async def list_members(self, object_ids: Iterable[str]) -> tuple[frozenset[str], list[Unread]]:
+        """The lower-case ids of those principals that are enabled members of the tenant: no guests, no applications.
+
+        Whether somebody is enabled or a guest is not part of the basic profile, so this needs User.Read.All.
+        """
+        members: set[str] = set()
+        unread: list[Unread] = []
+        wanted = sorted({one.lower() for one in object_ids if _GUID.match(one)})
+        for start in range(0, len(wanted), BATCH):
+            part = wanted[start : start + BATCH]
+            try:
+                answers = await self._batch([f"/users/{one}?$select=id,accountEnabled,userType" for one in part], Owner)
+            except ReadError as error:
+                return frozenset(members), [*unread, error.unread]
+            for object_id, (status, _, body) in zip(part, answers, strict=True):
+                if status == 200 and isinstance(body, dict):
+                    if body.get("accountEnabled") is True and body.get("userType") == "Member":
+                        members.add(object_id)
+                elif status != 404:
+                    unread.append(status_error(Owner, TENANT, READ_USERS, status, json.dumps(body).encode()).unread)
+            if any(one.permission for one in unread):
+                break
+        return frozenset(members), unread
 
     async def list_memberships(
         self, principal_ids: Iterable[str]

@@ -10,8 +10,10 @@ from .aks_kubelet_cannot_pull import aks_kubelet_cannot_pull
 from .aks_service_principal_cluster import aks_service_principal_cluster
 from .aks_service_principal_expiry import aks_service_principal_expiry
 from .aks_service_principal_missing import aks_service_principal_missing
+from .entra_application_without_owner import entra_application_without_owner
 from .entra_credential_expiry import entra_credential_expiry
 from .event_not_understood import event_not_understood
+from .receiver_refused import receiver_refused
 from .role_assignment_deleted import role_assignment_deleted
 from .scan_scope_unreadable import scan_scope_unreadable
 
@@ -27,6 +29,8 @@ RULES: tuple[Rule, ...] = (
     aks_identity_missing,
     role_assignment_deleted,
     entra_credential_expiry,
+    entra_application_without_owner,
+    receiver_refused,
     scan_scope_unreadable,
     event_not_understood,
 )

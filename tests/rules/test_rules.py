@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.findings import evaluate
-from shared.model import Application, DeletedApplication, ManagedCluster, ServicePrincipal
+from shared.model import Application, DeletedApplication, ManagedCluster, Refusal, ServicePrincipal
 from shared.rule import Rule, commands, placeholders
 from shared.rules import BY_ID, RULES
 from tests.builders import (
@@ -41,6 +41,7 @@ WORLDS = [
     [cluster()],
     [cluster(), service_principal(owner_tenant=OTHER_TENANT)],
     [unread(Application), unread(ManagedCluster, "/subscriptions/1")],
+    [Refusal(receiver="WEB", reason="it answered HTTP 410", since=after(-1))],
 ]
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
@@ -83,7 +84,7 @@ def test_a_command_is_free_of_quotes_around_what_is_filled_in(rule: Rule):
 @every_rule
 def test_a_confirm_command_only_reads(rule: Rule):
     reading = re.compile(
-        r"az (aks|ad (app|sp|\{object\})( credential)?) (show|list) |az identity show |"
+        r"az (aks|ad (app|sp|\{object\})( credential| owner)?) (show|list) |python -m shared findings|az identity show |"
         r"az role assignment list |python -m shared scan --dry-run"
     )
     for runbook in rule.runbooks.values():
@@ -95,7 +96,7 @@ def test_the_facts_fill_every_command_of_every_variant(rule: Rule):
     used = set()
     for world in WORLDS:
         for known in (frozenset(), frozenset({CLIENT_ID})):
-            for hit in hits(rule, *world, known=known):
+            for hit in hits(rule, *world, known=known, owners={application().id: ()}):
                 runbook = rule.runbooks[hit.variant]
                 used.add(hit.variant)
                 for template in (runbook.confirm, runbook.fix):
