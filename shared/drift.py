@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ from .access import (
     FederatedIdentityCredential,
     Membership,
     Registry,
+    RoleDefinition,
     reaches,
     subscription_of,
 )
@@ -142,6 +143,7 @@ def judged(snapshot: Snapshot) -> tuple[Judged | Blind, ...]:
     """Every need of every cluster of a snapshot, and where nothing can be said."""
     access, around = snapshot.access, surroundings(snapshot)
     now, ever = held_now(access), held_ever(access)
+    roles = {one.role_id: one for one in access.definitions}
     lost: dict[str, list[BaselineGrant]] = {}
     for row in sorted((one for one in access.baseline if one.lost), key=_latest_first):
         for holder in row.holders:
@@ -153,7 +155,7 @@ def judged(snapshot: Snapshot) -> tuple[Judged | Blind, ...]:
         if hidden:
             found.append(Blind(cluster=cluster, rules=(PULL,), why=hidden))
         for need in (*needs(cluster, around), *pulls(cluster, ever, access.registries, around)):
-            found.append(_judge(cluster, need, now, ever, lost.get(need.principal_id.lower(), ()), snapshot))
+            found.append(_judge(cluster, need, now, ever, lost.get(need.principal_id.lower(), ()), roles, snapshot))
     return tuple(found)
 
 
@@ -163,17 +165,22 @@ def _latest_first(row: BaselineGrant) -> tuple[float, str]:
 
 
 def _judge(
-    cluster: ManagedCluster, need: Need, now: Grants, ever: Grants, lost: Sequence[BaselineGrant], snapshot: Snapshot
+    cluster: ManagedCluster,
+    need: Need,
+    now: Grants,
+    ever: Grants,
+    lost: Sequence[BaselineGrant],
+    roles: Mapping[str, RoleDefinition],
+    snapshot: Snapshot,
 ) -> Judged:
     answer = judge(need, now)
     verdict = answer.verdict
     if verdict is Verdict.NO and subscription_of(need.scope) not in snapshot.access.listed:
         # Nobody could see a grant there.
         verdict = Verdict.UNKNOWN
-    definitions = {one.role_id: one for one in snapshot.access.definitions}
 
     def gave(row: BaselineGrant) -> bool:
-        role = definitions.get(row.assignment.role_id)
+        role = roles.get(row.assignment.role_id)
         if role is None or not reaches(row.assignment, need.scope):
             return False
         return any(permits(role, action) for action in need.actions) or any(

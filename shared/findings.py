@@ -276,6 +276,8 @@ def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
     merged = replace(
         seen,
         first_seen=old.first_seen,
+        # The log may name an earlier moment than the scan that first missed it, and no later one counts.
+        lost_at=min(filter(None, (old.lost_at, seen.lost_at)), default=None),
         not_before=old.not_before,
         pending=old.pending,
         unconfirmed=old.unconfirmed,

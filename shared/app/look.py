@@ -6,7 +6,7 @@ An event is a hint; what counts is what ARM says now. A read that fails leaves e
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -68,14 +68,16 @@ async def look_again(
     stored: Stored,
     ready: Collection[str],
     inbox: Sequence[InboxRow],
+    check: Callable[[], None],
 ) -> None:
     """Deal with the events of the inbox, and with the pending findings among `ready`; writes what it learned.
 
-    Raises StorageError when that cannot be written; then the events stay, and are dealt with again.
+    `check` raises when another run has taken over. Raises StorageError when something cannot be written; then the events
+    stay, and are dealt with again.
     """
     tables = clients.tables
     assert tables
-    run = _Look(clients, tables, settings, now, tenant_id, stored, ready)
+    run = _Look(clients, tables, settings, now, tenant_id, stored, ready, check)
     await run.all(inbox)
 
 
@@ -91,7 +93,9 @@ class _Look:
         tenant_id: str,
         stored: Stored,
         ready: Collection[str],
+        check: Callable[[], None],
     ) -> None:
+        self._check = check
         self._clients = clients
         self._tables = tables
         self._settings = settings
@@ -115,6 +119,7 @@ class _Look:
         if concerned:
             await self._judge(concerned, clusters, before, grants, listed, frozenset(scopes), last)
         elif grants != before:
+            self._check()
             await self._tables.save_grants(before, grants)
         await self._tables.close_events(events.done, events.later)
 
@@ -232,14 +237,16 @@ class _Look:
         mine = [one for one in self._stored.findings if one.rule in ids and one.resource_id.lower() in concerned]
         states = {one.id.lower(): one.provisioning_state.lower() for one in snapshot.clusters}
         after = [
-            self._timed(one, states.get(one.resource_id.lower(), ""), failures)
+            self._timed(one, states.get(one.resource_id.lower()), failures)
             for one in reconcile(mine, observed, snapshot, DRIFT)
         ]
         after += [one for one in self._stored.findings if one.fingerprint not in {each.fingerprint for each in after}]
         after = _grouped(after)
         policy = replace(self._settings.policy, silences=self._stored.others.silences)
         kept = self._remembered(snapshot, grants, clusters, concerned)
+        self._check()
         await self._tables.save_grants(before, kept)
+        self._check()
         await self._tables.save_findings(self._tenant_id, changes(self._stored, after, self._now, policy))
 
     async def _snapshot(
@@ -307,7 +314,7 @@ class _Look:
             held += [(principal, one) for one in some]
         return failures, held
 
-    def _timed(self, finding: Finding, state: str, failures: Mapping[str, str]) -> Finding:
+    def _timed(self, finding: Finding, state: str | None, failures: Mapping[str, str]) -> Finding:
         """The finding as it may be told now, or with a later moment at which to look again."""
         if (
             not finding.open
@@ -319,7 +326,7 @@ class _Look:
         if state in _UPDATING and self._now < since + LONGEST_GRACE:
             return _changed(finding, not_before=self._now + _RETRY)
         # A cluster that cannot be read leaves the finding as it is, and nothing asked for it.
-        failure = failures.get(finding.fingerprint, "") or ("" if state else "the cluster could not be read")
+        failure = failures.get(finding.fingerprint, "") or ("the cluster could not be read" if state is None else "")
         if not failure:
             return _changed(finding, pending=False, unconfirmed="")
         begun = max(since, finding.first_seen) + self._settings.thresholds.grace

@@ -59,7 +59,7 @@ async def settle(clients: Clients, settings: Settings, now: datetime, tenant_id:
         async with tables.lease(holder("settle"), now) as lease:
             stored = await tables.list_findings(tenant_id)
             if inbox or any(one.open and one.pending and one.fingerprint in ready for one in stored.findings):
-                await look_again(clients, settings, now, tenant_id, stored, ready, inbox)
+                await look_again(clients, settings, now, tenant_id, stored, ready, inbox, lease.check)
                 due, _ = await tables.list_waiting(tenant_id)
                 ready = {one.fingerprint for one in due if not one.not_before or one.not_before <= now}
             run = _Settling(clients, tables, settings, now, tenant_id, ready, kept, lease.check)
