@@ -10,7 +10,7 @@ demo: $(INSTALLED) ## Run the retailer's story against the simulator; leaves bui
 	$(BIN)/python -m simulator.demo
 
 test: $(INSTALLED) ## All tests
-	$(BIN)/python -m pytest -p no:cacheprovider
+	$(BIN)/python -m pytest -p no:cacheprovider -n auto --maxprocesses 8 --dist worksteal
 
 check: $(INSTALLED) ## Lint, types, generated docs
 	$(BIN)/ruff check .

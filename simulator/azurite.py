@@ -54,6 +54,9 @@ class Azurite:
         )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                # Somebody else may have taken the port meanwhile, and would answer in its place.
+                raise RuntimeError(f"Azurite ended at once, with status {self._process.returncode}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
