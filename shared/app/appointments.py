@@ -28,7 +28,7 @@ _LAST_RETRY = timedelta(hours=1)
 
 def backoff(tries: int, asked: float = 0) -> timedelta:
     """How long to wait after so many tries: longer and longer, or as long as the receiver asks for, in seconds."""
-    wait = min(_FIRST_RETRY * (1 << min(tries, 10)), _LAST_RETRY)
+    wait = min(_FIRST_RETRY * (1 << min(max(tries, 0), 10)), _LAST_RETRY)
     return max(wait, min(timedelta(seconds=asked), _LAST_RETRY))
 
 
