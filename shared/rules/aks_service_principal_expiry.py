@@ -13,6 +13,9 @@ from .aks_service_principal_cluster import CONVERT, cluster_facts
 SURE = timedelta(days=7)
 """How long before the sure end a cluster is critical."""
 
+MOST = 300
+"""How many credentials a finding names: a row of storage holds no more than some 800."""
+
 
 @rule(
     reads=(ManagedCluster, Application, ServicePrincipal, Subscription),
@@ -116,6 +119,7 @@ def _hit(
         verb = "may have lost" if counts_down_to <= now else "may lose"
         title = f"Cluster {cluster.name} {verb} its sign-in to Azure on {date_text(counts_down_to)}"
         title += f", and surely loses it on {date_text(sure)}" if sure else ", if it holds the credential that ends"
+    shown = sorted(shown, key=lambda item: abs(item[0] - now))[:MOST]
     keys = sorted(one.credential.key_id for _, _, one in shown)
     return Hit(
         resource_id=cluster.id,

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.clients.rows import finding_row
 from shared.credentials import expiry_fingerprint, held
 from shared.model import Application, ManagedCluster, ServicePrincipal, Severity
 from shared.rules import aks_service_principal_expiry as rule
@@ -10,11 +11,13 @@ from tests.builders import (
     NOW,
     OTHER_TENANT,
     SUBSCRIPTION,
+    TENANT_ID,
     after,
     application,
     certificate,
     cluster,
     hits,
+    observed,
     secret,
     service_principal,
     unread,
@@ -200,3 +203,14 @@ def test_titles(moments, title):
 def test_every_cluster_behind_one_application_is_a_finding():
     found = hits(rule, cluster(name="a"), cluster(name="b"), application(secret_ends=[after(5)]), service_principal())
     assert [hit.resource_name for hit in found] == ["a", "b"]
+
+
+def test_an_application_with_a_thousand_secrets_is_a_finding_that_can_be_stored():
+    credentials = [secret(after(5 + number / 100), number) for number in range(1_000)]
+    found = observed(cluster(), application(*credentials), service_principal())
+    (told,) = (one for one in found.findings if one.rule == rule.id)
+    assert told.expires_on == after(5)
+    secrets = [one for one in found.findings if one.rule == "entra_credential_expiry"]
+    nearest = sorted(secrets, key=lambda one: one.expires_on)[:300]
+    assert set(told.includes) == {one.fingerprint for one in nearest}
+    assert finding_row(TENANT_ID, told)["includes"]
