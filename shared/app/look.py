@@ -107,7 +107,7 @@ class _Look:
         self._unread: list[Unread] = []
 
     async def all(self, inbox: Sequence[InboxRow]) -> None:
-        last = await self._tables.last_scan()
+        last = await self._tables.last_scan(self._now)
         clusters = {row.id.lower(): row for row in (await self._tables.list_clusters()).values()}
         scopes = await self._tables.list_scopes()
         known = await self._tables.list_grants()

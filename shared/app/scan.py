@@ -57,7 +57,7 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     """
     began = time.monotonic()
     tables = clients.tables
-    last = await tables.last_scan() if tables else None
+    last = await tables.last_scan(now) if tables else None
     clusters = await tables.list_clusters() if tables else {}
     scopes = await tables.list_scopes() if tables else {}
     known = await tables.list_grants() if tables else {}

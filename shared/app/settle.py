@@ -108,7 +108,7 @@ class _Settling:
         """Tell every receiver what it should hear, then put the due rows right."""
         self._stored = await self._tables.list_findings(self._tenant_id)
         self._policy = replace(self._policy, silences=self._stored.others.silences)
-        last = await self._tables.last_scan()
+        last = await self._tables.last_scan(self._now)
         coverage = _coverage(last, silences.count(self._stored.findings, self._now, self._policy.silences))
         await self._wake()
         await self._publish()

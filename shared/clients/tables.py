@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -47,6 +47,7 @@ from .rows import (
     inbox_of,
     inbox_row,
     key,
+    scan_key,
     scan_of,
     scan_row,
 )
@@ -65,6 +66,10 @@ AZURITE = (
     "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
 )
+
+
+_AHEAD = timedelta(days=1)
+"""How far the clocks of two runs may be apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,9 +322,15 @@ class Tables:
             await self._upsert_all("inbox", [inbox_row(row) for row in rows])
         await self.delete_rows("inbox", [("event", row.key) for row in (*done, *aside)])
 
-    async def last_scan(self) -> ScanRow | None:
-        """The newest finished scan, or None before the first."""
-        async for row in self._query("scans", "PartitionKey eq @kind", kind="scan", page=1):
+    async def last_scan(self, now: datetime | None = None) -> ScanRow | None:
+        """The newest finished scan, or None before the first.
+
+        One of a far future, from a clock that was wrong or from --now, is no last scan of `now`.
+        """
+        condition, oldest = "PartitionKey eq @kind", ""
+        if now:
+            condition, oldest = f"{condition} and RowKey ge @oldest", scan_key(now + _AHEAD)
+        async for row in self._query("scans", condition, kind="scan", oldest=oldest, page=1):
             try:
                 return scan_of(row)
             except UNCLEAR:

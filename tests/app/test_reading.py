@@ -55,3 +55,16 @@ async def test_a_subscription_that_is_no_longer_named_is_unread_and_not_resolved
     await watch.run(MORNING + timedelta(hours=12))
     clusters = {title: status for title, status in statuses(azurite).items() if "shop-prod loses" in title}
     assert set(clusters.values()) == {"resolved"}
+
+
+async def test_a_scan_of_a_far_future_is_not_the_last_one(watch: Watch, azurite: Azurite) -> None:
+    watch.advance(MORNING)
+    # Somebody's clock was wrong, or somebody asked what 2031 would bring.
+    watch.azure.add(Fault(path="managedClusters", host="arm", status=503))
+    await watch.scan(day("2031-01-01T06:00"))
+    watch.azure.clear()
+    await watch.run(MORNING)
+    card = json.dumps([post.body for post in watch.azure.cards("shop")])
+    assert "Scan of 2026-09-13" in card
+    assert "2031" not in card
+    assert "NOT read" not in card
