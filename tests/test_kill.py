@@ -97,7 +97,9 @@ def nursery(watch: Watch) -> Iterator[Nursery]:
 def findings(azurite: Azurite) -> dict[str, Any]:
     rows = azurite.rows("findings")
     assert not [row for row in rows if row["RowKey"].startswith("due-")]
-    return {row["RowKey"]: (row["status"], row["title"], row["severity"]) for row in rows if row["RowKey"].startswith("f-")}
+    return {
+        row["RowKey"]: (row["status"], row["title"], row["severity"]) for row in rows if row["RowKey"].startswith("f-")
+    }
 
 
 async def test_a_run_killed_at_any_request_loses_nothing_and_repeats_one_card_at_worst(
