@@ -68,7 +68,7 @@ def cell(value: object) -> str:
     https://owasp.org/www-community/attacks/CSV_Injection
     """
     if isinstance(value, dict):
-        text = json.dumps(value, ensure_ascii=False, default=list)
+        text = json.dumps(value, default=list)
     elif isinstance(value, list):
         text = "; ".join(str(one) for one in value)
     else:

@@ -19,7 +19,7 @@ from shared.alerts import SHOWN
 from shared.alerts import alert as grouped
 from shared.card import LIMIT, Coverage, cards, coverage_text, greeting, portal_link, remaining, size, whose
 from shared.findings import Reason, evaluate
-from shared.model import NEVER, Application, DeletedApplication, ManagedCluster, Owner, Severity
+from shared.model import NEVER, Application, DeletedApplication, ManagedCluster, Owner, Refusal, Severity
 from shared.rules import BY_ID, RULES
 from shared.text import visible
 from tests.builders import (
@@ -118,13 +118,18 @@ def worlds():
         [cluster(name="fifth"), deleted(), deleted(SP_OBJECT)],
         [cluster(name="sixth"), deleted()],
         [cluster(name="seventh")],
+        [Refusal(receiver="WEB", reason="it answered HTTP 410", since=after(-1))],
         [
             unread(Application, permission="Application.Read.All"),
             unread(ManagedCluster, "/subscriptions/1", reason="HTTP 503"),
             unread(DeletedApplication),
         ],
     ]
-    return [found for records in world for found in evaluate(snapshot(*records), RULES).findings]
+    return [
+        found
+        for records in world
+        for found in evaluate(snapshot(*records, owners={application().id: ()}), RULES).findings
+    ]
 
 
 def schema_errors(message):

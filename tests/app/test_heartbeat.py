@@ -1,0 +1,130 @@
+"""The weekly card is sent once a week, by settle, whatever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+from shared import app
+from simulator import Fault
+
+from ..conftest import ROOT, Azurite, Watch, day
+from .test_scan_settle import texts
+
+FIRST = day("2026-03-02T08:00")  # a Monday
+EARLY = day("2026-03-01T06:00")
+
+
+def beats(watch: Watch) -> list[datetime]:
+    return [post.at for post in watch.azure.cards() if "Weekly" in texts(post.body)]
+
+
+async def test_it_comes_every_monday_once(watch: Watch, azurite: Azurite) -> None:
+    await watch.scan(EARLY)
+    now = EARLY
+    while now < FIRST + timedelta(days=15):
+        await watch.settle(now)
+        now += timedelta(hours=6)
+    assert beats(watch) == [FIRST + timedelta(days=days, hours=4) for days in (0, 7, 14)]
+    text = texts(watch.azure.cards()[-1].body)
+    assert "no scan has finished for 15 days" in text
+
+
+async def test_after_a_long_stop_it_comes_once(watch: Watch, azurite: Azurite) -> None:
+    await watch.scan(EARLY)
+    late = FIRST + timedelta(days=40)
+    for minutes in range(3):
+        await watch.settle(late + timedelta(minutes=minutes))
+    assert beats(watch) == [late]
+
+
+async def test_further_scans_neither_move_nor_repeat_it(watch: Watch, azurite: Azurite) -> None:
+    for hours in (0, 6, 12, 18):
+        await watch.scan(EARLY + timedelta(hours=hours))
+    row = next(row for row in azurite.rows("findings") if row["RowKey"] == "due.heartbeat")
+    assert row["at"] == FIRST.isoformat()
+    await watch.run(FIRST)
+    await watch.run(FIRST + timedelta(hours=6))
+    assert beats(watch) == [FIRST]
+
+
+async def test_refused_it_is_tried_again(watch: Watch, azurite: Azurite) -> None:
+    await watch.scan(EARLY)
+    watch.azure.add(Fault(path="/workflows/", host="teams", status=500))
+    assert (await watch.settle(FIRST)).refused >= 1
+    watch.azure.clear()
+    await watch.settle(FIRST + timedelta(seconds=30))
+    assert beats(watch) == []
+    await watch.settle(FIRST + timedelta(minutes=2))
+    await watch.settle(FIRST + timedelta(minutes=3))
+    assert beats(watch) == [FIRST + timedelta(minutes=2)]
+
+
+async def test_without_a_fallback_it_waits_for_the_next_week(watch: Watch, azurite: Azurite) -> None:
+    await watch.scan(EARLY)
+    url = watch.env.pop("TEAMS_WEBHOOK_URL")
+    await watch.settle(EARLY + timedelta(hours=1))
+    settled = await watch.settle(FIRST)
+    watch.env["TEAMS_WEBHOOK_URL"] = url
+    assert "due.heartbeat" in {row["RowKey"] for row in azurite.rows("findings")}
+    await watch.settle(FIRST + timedelta(hours=1))
+    assert beats(watch) == []
+    assert settled.accepted == 0
+    await watch.settle(FIRST + timedelta(days=7))
+    assert beats(watch) == [FIRST + timedelta(days=7)]
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from datetime import datetime
+import aiohttp
+from shared import app
+from shared.settings import Settings
+send = aiohttp.ClientSession._request
+async def dying(self, method, url, **options):
+    answer = await send(self, method, url, **options)
+    if "/workflows/" in str(url):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+aiohttp.ClientSession._request = dying
+async def run():
+    settings = Settings.from_env(os.environ)
+    async with app.connect(settings) as clients:
+        await app.settle(clients, settings, datetime.fromisoformat(sys.argv[1]))
+asyncio.run(run())
+"""
+
+
+async def test_killed_when_it_was_accepted_it_is_repeated_once(watch: Watch, azurite: Azurite) -> None:
+    await watch.scan(EARLY)
+    await watch.settle(EARLY)
+    watch.azure.now = FIRST
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", KILLED, FIRST.isoformat()],
+        cwd=ROOT,
+        env=os.environ | watch.env,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert len(beats(watch)) == 1
+    for minutes in (10, 20, 30):
+        await watch.settle(FIRST + timedelta(minutes=minutes))
+    assert len(beats(watch)) == 2
+
+
+async def test_an_idle_tick_asks_once_for_findings(watch: Watch, azurite: Azurite) -> None:
+    await watch.run(EARLY)
+    count = len(watch.azure.requests)
+    rows = azurite.rows("findings"), azurite.rows("scans")
+    async with watch.clients() as clients:
+        assert clients.tables
+        settled = await app.settle(clients, watch.settings, EARLY + timedelta(minutes=1), watch.azure.tenant.id)
+    assert settled == app.Settled()
+    assert (azurite.rows("findings"), azurite.rows("scans")) == rows
+    assert len(watch.azure.requests) == count
