@@ -201,3 +201,38 @@ def test_a_receiver_that_goes_on_refusing_keeps_its_alert() -> None:
     rule = alert("receiver-refused")
     hours = int(re.fullmatch(r"PT(\d+)H", rule["windowSize"])[1])
     assert timedelta(hours=hours) / _LAST_RETRY > rule["criteria"]["allOf"][0]["threshold"] + 1
+
+
+def columns() -> set[str]:
+    """Every column that the app writes: the keys of what the *_row functions make."""
+    functions = [
+        node
+        for name in ("rows", "other_rows")
+        for node in ast.parse((ROOT / f"shared/clients/{name}.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name.endswith("_row")
+    ]
+    written = (one for function in functions for one in ast.walk(function) if isinstance(one, ast.Dict))
+    return {key.value for one in written for key in one.keys if isinstance(key, ast.Constant)}
+
+
+def test_the_operations_guide_tells_every_column() -> None:
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    schema = text.partition("## Read the tables\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`([a-z_]+)`", schema)) | {"PartitionKey", "RowKey"}
+    assert len(columns()) > 50
+    assert not columns() - told
+
+
+def test_the_cost_of_a_month_is_the_sum_that_it_says() -> None:
+    """Ticks and scans follow from the default schedules."""
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    cost = text.partition("## What a month costs\n")[2].partition("\n## ")[0].replace(",", "")
+    settings = app_settings("contoso")
+    assert settings["SETTLE_SCHEDULE"] == "0 * * * * *" and settings["SCAN_SCHEDULE"] == "0 0 */6 * * *"
+    ticks, scans, events = 30 * 24 * 60, 30 * 4, 1000
+    seconds = [scans * 60 * 2, ticks * 2, events * 2]
+    total = sum(seconds)
+    for number in (ticks, scans, *seconds, total, total - 100_000, scans + ticks + events):
+        assert re.search(rf"(?<![0-9.]){number}(?![0-9])", cost), number
+    for dollars in ((total - 100_000) * 0.000026, total * 0.000026, 3 * 0.5 + 2 * 0.1, 3 * 0.5 + 40 * 2 * 0.1):
+        assert f"{dollars:.2f}" in cost, dollars

@@ -6,11 +6,13 @@
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -184,3 +186,44 @@ def test_the_way_from_sign_in_to_removal(desk: Desk, bicep: str) -> None:
     # The display name of the subscription is hostile: nothing of it was run.
     assert "$(touch x)" in desk.run("az", "account", "list").stdout
     assert not list(desk.root.rglob("x"))
+
+
+def documented() -> dict[str, set[str]]:
+    """The options that the docs give to each command of az, in their blocks for a shell."""
+    found: dict[str, set[str]] = {}
+    for name in ("operations", "permissions", "rules"):
+        text = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
+        for block in re.findall(r"^ *```sh\n(.+?)^ *```", text, re.MULTILINE | re.DOTALL):
+            # One rule is about applications and service principals alike.
+            both = "".join(block.replace(" OBJECT ", f" {one} ") + "\n" for one in ("app", "sp"))
+            words = shlex.shlex(both.replace("\\\n", " "), posix=True, punctuation_chars=";&|()\n")
+            words.whitespace, words.whitespace_split = " \t", True
+            command: list[str] = []
+            for word in [*words, ";"]:
+                if word.strip(";&|()\n") == "":
+                    if command[:1] == ["az"]:
+                        verbs = list(takewhile(lambda one: re.fullmatch("[a-z][a-z-]*", one), command[1:]))
+                        found.setdefault(" ".join(verbs), set()).update(
+                            one.partition("=")[0] for one in command if re.match("--?[a-z]", one)
+                        )
+                    command = []
+                else:
+                    command.append(word)
+    return found
+
+
+DOCUMENTED = documented()
+
+
+@pytest.mark.parametrize("command", DOCUMENTED)
+def test_no_command_or_option_in_the_docs_is_invented(desk: Desk, command: str) -> None:
+    """Those of the cards are the same, docs/rules.md being made from the rules."""
+    done = desk.run("az", *command.split(), "--help")
+    assert done.returncode == 0, done.stderr
+    assert command.split()[-1] in done.stdout and "Subgroups:" not in done.stdout
+    known = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", done.stdout))
+    assert DOCUMENTED[command] <= known
+
+
+def test_the_docs_name_commands() -> None:
+    assert {"role assignment create", "aks update", "ad app federated-credential create"} <= DOCUMENTED.keys()
