@@ -4,13 +4,24 @@ VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed node_modules/.package-lock.json
 
-.PHONY: demo test check bench docs requirements clean
+.PHONY: demo test check infra package deploy-test tools bench docs requirements clean
 
 demo: $(INSTALLED) ## Run the retailer's story against the simulator; leaves build/demo/
 	$(BIN)/python -m simulator.demo
 
 test: $(INSTALLED) ## All tests
-	$(BIN)/python -m pytest -p no:cacheprovider -n auto --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest -p no:cacheprovider -n auto --maxprocesses 8 --dist worksteal $(TESTS)
+
+infra: $(INSTALLED) tools ## Templates, ./deploy and the package, with everything that checks them
+	$(BIN)/python -m pytest -p no:cacheprovider -n auto --maxprocesses 8 --dist worksteal tests/infra tests/test_package.py
+
+package: $(INSTALLED) .venv-infra/installed ## Build what Azure runs (Python 3.13): size, cold start, functions, doctor
+	$(BIN)/python -m pytest -p no:cacheprovider -s tests/test_package.py
+
+deploy-test: $(INSTALLED) .venv-az/installed ## ./deploy by the real Azure CLI (700 MB) against a stand-in for Azure
+	$(BIN)/python -m pytest -p no:cacheprovider tests/infra/test_real_az.py
+
+tools: .venv-infra/installed .venv-az/installed ## checkov, shellcheck, the doctor and the Azure CLI, apart from the rest
 
 check: $(INSTALLED) ## Lint, types, generated docs
 	$(BIN)/ruff check .
@@ -27,6 +38,7 @@ docs: $(INSTALLED) ## Write docs/rules.md from the rules
 requirements: $(INSTALLED) ## Pin the newest versions, with hashes
 	$(BIN)/python -m uv pip compile --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements.in -o requirements.txt
 	$(BIN)/python -m uv pip compile --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements-dev.in -c requirements.txt -o requirements-dev.txt
+	for name in infra az; do $(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements-$$name.in -o requirements-$$name.txt; done
 
 clean: ## Remove what was installed and built
 	rm -rf .venv-* node_modules build
@@ -35,6 +47,11 @@ $(VENV)/installed: requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	touch $@
+
+.venv-infra/installed .venv-az/installed: .venv-%/installed: requirements-%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json

@@ -16,6 +16,13 @@ from typing import Any
 import compile as bicep_files
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_NAMES = {
+    "tenant": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z"),
+    "location": re.compile(r"[a-z][a-z0-9]{2,29}\Z"),
+    "topic": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,49}\Z"),
+    "resourceGroup": re.compile(r"(?!-)[\w().-]{0,89}[\w()-]\Z"),
+}
+"""What Azure allows, less what a shell or `az` could take for something else."""
 _TOPIC_KEYS = {"name", "resourceGroup", "principalId"}
 _SECRET = re.compile(
     r"sig=|AccountKey=|SharedAccess|client_?secret|webhook\.office\.com|logic\.azure\.com|powerplatform\.com",
@@ -25,6 +32,8 @@ _SECRET = re.compile(
 
 def find(tenant: str) -> Path:
     """The parameters file of a tenant."""
+    if not _NAMES["tenant"].match(Path(tenant).name.removesuffix(".bicepparam")):
+        raise SystemExit(f"a tenant is named by letters, digits, '.', '_' and '-' (40 at most), not {tenant!r}")
     file = Path(tenant) if tenant.endswith(".bicepparam") else bicep_files.INFRA / "tenants" / f"{tenant}.bicepparam"
     if not file.is_file():
         known = sorted(other.stem for other in (bicep_files.INFRA / "tenants").glob("*.bicepparam"))
@@ -46,6 +55,8 @@ def problems(values: dict[str, Any]) -> list[str]:
         found.append("subscriptions: one is named twice")
     if not re.fullmatch(r"[a-z][a-z0-9-]{1,18}[a-z0-9]", values["name"]):
         found.append(f"name: {values['name']!r}: 3 to 20 of a-z, 0-9 and -, the first a letter")
+    if not _NAMES["location"].match(values["location"]):
+        found.append(f"location: {values['location']!r} is no region's name (such as westeurope)")
     for team in values.get("teams", []):
         if not re.fullmatch(r"[A-Z0-9]+(_[A-Z0-9]+)*", team):
             found.append(f"teams: {team!r}: A-Z, 0-9 and single _ between them")
@@ -59,6 +70,13 @@ def problems(values: dict[str, Any]) -> list[str]:
             or not topic["resourceGroup"]
         ):
             found.append(f"existingTopics: {key!r} needs name, resourceGroup and principalId (which may be empty)")
+        else:
+            if not _NAMES["topic"].match(topic["name"]):
+                found.append(f"existingTopics: {key!r}: {topic['name']!r} is no name of a topic")
+            if not _NAMES["resourceGroup"].match(topic["resourceGroup"]):
+                found.append(f"existingTopics: {key!r}: {topic['resourceGroup']!r} is no name of a resource group")
+            if topic["principalId"] and not GUID.match(topic["principalId"]):
+                found.append(f"existingTopics: {key!r}: {topic['principalId']!r} is no id of an identity")
     if _SECRET.search(json.dumps(values)):
         found.append("something in it looks like a secret: webhook URLs go into the vault (./deploy TENANT --webhook)")
     return found

@@ -23,7 +23,8 @@ param emails array
 @description('Hours between two scans.')
 param scanEveryHours int
 
-// What the app logs; held equal to the code by tests/infra/test_code.py.
+// What the app logs; held equal to the code by tests/infra/test_code.py. The host passes the formatted text on as
+// AppTraces.Message, with OpenTelemetry (host.json) as without.
 var scanCompleted = 'scan finished'
 var receiverRefused = 'the findings stay due'
 
@@ -47,7 +48,8 @@ var rules = [
     title: 'Executions failed'
     description: 'An execution ended with an exception. See docs/operations.md, "An execution failed".'
     severity: 2
-    query: 'AppRequests | where Success == false | summarize Found = count()'
+    // With OpenTelemetry the host counts executions as metrics; what surely comes is the exception that it logs.
+    query: 'union isfuzzy=true (AppRequests | where Success == false), AppExceptions | summarize Found = dcount(OperationId)'
     frequency: 'PT15M'
     window: 'PT1H'
     operator: 'GreaterThan'
@@ -58,9 +60,10 @@ var rules = [
     title: 'A Teams channel refuses cards'
     description: 'Its findings stay due, and the fallback gets them. See docs/operations.md, "Rotate a webhook".'
     severity: 1
+    // A refused card is tried again at ever longer intervals, an hour at most: the window holds more than the threshold.
     query: 'AppTraces | where Message contains "${receiverRefused}" | summarize Found = count()'
     frequency: 'PT15M'
-    window: 'PT1H'
+    window: 'PT6H'
     operator: 'GreaterThan'
     threshold: 2
   }

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,15 @@ def load(name: str) -> ModuleType:
 def compiled(name: str) -> dict[str, Any]:
     """A file of infra/compiled."""
     return json.loads((ROOT / "infra" / "compiled" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def tool(name: str) -> str:
+    """A program of .venv-infra or of the PATH, or the one that the variable of its name names; without it: skipped."""
+    given, ours = os.environ.get(name.upper()), ROOT / ".venv-infra/bin" / name
+    found = given or (str(ours) if ours.is_file() else shutil.which(name))
+    if not found:
+        pytest.skip(f"no {name}: `make tools` installs it, or set {name.upper()}")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def main() -> None:
         if pattern in f"{call} {option('--subscription')}" and state["fail"][pattern] > 0:
             state["fail"][pattern] -= 1
             STATE.write_text(json.dumps(state))
-            fail(f"told to fail at {pattern}")
+            fail(state.get("complaint") or f"told to fail at {pattern}")
     for word in words:
         if word.startswith("@"):
             keep(word[1:])

@@ -1,7 +1,6 @@
 """infra/compiled is what the sources give; the sources are clean for the compiler and for checkov."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, compiled, load
+from .conftest import ROOT, compiled, load, tool
 
 INFRA = ROOT / "infra"
 SOURCES = sorted(
@@ -82,10 +81,7 @@ def test_security_rules_are_errors(bicep: str, tmp_path: Path) -> None:
 
 
 def checkov(*arguments: str | Path) -> dict[str, object]:
-    program = os.environ.get("CHECKOV") or shutil.which("checkov")
-    if not program:
-        pytest.skip("no checkov on the PATH (pip install -r requirements-infra.txt, in an environment of its own)")
-    done = run(program, "--skip-download", "--quiet", "-o", "json", *arguments)
+    done = run(tool("checkov"), "--skip-download", "--quiet", "-o", "json", *arguments)
     return json.loads(done.stdout)
 
 

@@ -12,12 +12,19 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT
+from .conftest import ROOT, tool
 
 HOST, OTHER = "22222222-2222-4222-8222-222222222201", "22222222-2222-4222-8222-222222222202"
 TENANT = "11111111-1111-4111-8111-111111111111"
 STAGES = ["check", "what-if", "provision", "code", "sync", "events", "verify", "card"]
 URL = "https://example.invalid/workflows/1?sig=very-secret"
+
+
+def existing(**changes: str) -> dict[str, Any]:
+    """A declared topic, with something changed."""
+    return {OTHER: EXISTING[OTHER] | changes}
+
+
 EXISTING = {OTHER: {"name": "audit", "resourceGroup": "Default-EventGrid", "principalId": ""}}
 
 
@@ -30,6 +37,7 @@ class Azure:
             path.mkdir(parents=True)
         shutil.copy(ROOT / "deploy", self.root)
         shutil.copytree(ROOT / "infra", self.root / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / ".funcignore", self.root)
         for name in ("function_app.py", "host.json", "requirements.txt", "shared/__init__.py"):
             (self.root / name).write_text("")
         self.cli(
@@ -84,11 +92,11 @@ class Azure:
         (self.fake / "bicep.json").write_text(json.dumps({"parametersJson": parameters}))
 
     def run(
-        self, *arguments: str, program: str = "./deploy", stdin: str = "", **environment: str
+        self, *arguments: str, program: str = "./deploy", tenant: str = "contoso", stdin: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         (self.fake / "state.json").write_text(json.dumps(self.state))
         done = subprocess.run(
-            [program, "contoso", *arguments],
+            [program, tenant, *arguments],
             cwd=self.root,
             env=self.environment | environment,
             input=stdin,
@@ -333,6 +341,7 @@ def test_a_webhook_url_goes_into_the_vault_and_nowhere_else(azure: Azure) -> Non
 
 
 def test_a_webhook_is_rotated_by_the_same_command(azure: Azure) -> None:
+    azure.tenant(teams=["PAYMENTS"])
     azure.state["provisioned"] = True
     done = azure.run("--webhook", "payments", stdin=URL + "\n")
     assert done.returncode == 0, done.stderr
@@ -372,6 +381,19 @@ def test_a_missing_preflight_is_said(azure: Azure) -> None:
         (lambda azure: azure.tenant(existingTopics={"x": {}}), "none of the subscriptions"),
         (lambda azure: azure.tenant(existingTopics={HOST: {"name": "a"}}), "needs name, resourceGroup and principalId"),
         (lambda azure: azure.tenant(tags={"url": URL}), "looks like a secret"),
+        (lambda azure: azure.tenant(location="@/etc/passwd"), "location: '@/etc/passwd' is no region's name"),
+        (lambda azure: azure.tenant(location="westeurope\n--debug"), "location: 'westeurope\\n--debug'"),
+        (lambda azure: azure.tenant(name="x' || contains('a"), "name: \"x'"),
+        (lambda azure: azure.tenant(subscriptionId=f"{HOST}\n"), "subscriptionId: "),
+        (lambda azure: azure.tenant(teams=["A B"]), "teams: 'A B'"),
+        (lambda azure: azure.tenant(existingTopics=existing(name="a b c")), "'a b c' is no name of a topic"),
+        (lambda azure: azure.tenant(existingTopics=existing(name="--yes")), "'--yes' is no name of a topic"),
+        (
+            lambda azure: azure.tenant(existingTopics=existing(resourceGroup="-rg")),
+            "'-rg' is no name of a resource group",
+        ),
+        (lambda azure: azure.tenant(existingTopics=existing(resourceGroup="rg\nx")), "'rg\\nx' is no name of"),
+        (lambda azure: azure.tenant(existingTopics=existing(principalId="$(id)")), "'$(id)' is no id of an identity"),
     ],
 )
 def test_a_wrong_tenant_is_refused_before_anything_else(
@@ -432,6 +454,72 @@ def test_destroy_leaves_a_group_that_is_not_ours(azure: Azure) -> None:
     assert changes(azure) == []
 
 
+HOSTILE = [
+    "a; touch x",
+    "$(touch x)",
+    "`touch x`",
+    "../../etc/passwd",
+    "a b",
+    "a\nb",
+    "*",
+    "'",
+    "-",
+    "",
+    "\x1b[2J",
+    "x" * 41,
+]
+
+
+@pytest.mark.parametrize("tenant", HOSTILE)
+def test_a_hostile_name_of_a_tenant_reaches_no_command(azure: Azure, tenant: str) -> None:
+    """Neither as a word of a shell nor as a path, nor as bytes for the terminal; also when such a file exists."""
+    file = azure.root / "infra/tenants" / f"{tenant}.bicepparam"
+    if "/" not in tenant:
+        file.write_text("")
+    for name in (tenant, str(file)):
+        done = azure.run(tenant=name)
+        assert done.returncode == 1, done.stdout
+        assert not any(ord(letter) < 32 and letter not in "\n\t" for letter in done.stdout + done.stderr)
+    assert azure.calls() == []
+    assert not list(azure.root.rglob("x"))
+
+
+def test_a_complaint_of_az_neither_ends_a_line_nor_steers_the_terminal(azure: Azure) -> None:
+    """A display name in it can be anything; a line that begins with :: is a command to a GitHub runner."""
+    azure.state["complaint"] = "no 'a\n::add-mask::e\n\x1b]0;owned\x07' $(touch x) \N{RIGHT-TO-LEFT OVERRIDE}"
+    for command in ("account show", "event-subscription show"):
+        azure.state["fail"] = {command: 1}
+        done = azure.run()
+        assert done.returncode == 1
+        assert "::add-mask::e" in done.stderr and "\x1b" not in done.stderr and "\x07" not in done.stderr
+        assert not [line for line in done.stderr.splitlines() if line.lstrip().startswith("::")]
+    assert not list(azure.root.rglob("x"))
+
+
+def test_hostile_answers_of_az_are_data(azure: Azure) -> None:
+    """Names with quotes, globs and substitutions: nothing is run, and a foreign topic is not taken for ours."""
+    hostile = "evgt-*'; touch x; $(touch x) `touch x`"
+    azure.state["topics"] = {OTHER: [[hostile, "rg-*", "Microsoft.Resources.Subscriptions", "None"]]}
+    done = azure.run()
+    assert done.returncode == 1 and "has a system topic already" in done.stdout
+    azure.state |= {"topics": {}, "unresolved": ["$(touch x)'*"], "groups": {f"{HOST} rg-fusewatch": "*"}}
+    azure.state["rights"] = {"*": [["$(touch x)", ""], ["*", "Nothing/*"]]}
+    done = azure.run()
+    assert done.returncode == 1 and "$(touch x)'*" in done.stderr
+    done = azure.run("--destroy", "--yes")
+    assert done.returncode == 1 and "not ours to remove" in done.stderr
+    assert not list(azure.root.rglob("x"))
+
+
+def test_a_webhook_is_kept_only_for_a_team_of_the_tenant(azure: Azure) -> None:
+    azure.tenant(teams=["PAYMENTS"])
+    azure.state["provisioned"] = True
+    done = azure.run("--webhook", "$(touch x)/../secrets", stdin=URL + "\n")
+    assert done.returncode == 1
+    assert "is none of the teams in the tenant's file (PAYMENTS)" in done.stderr
+    assert azure.sent() == []
+
+
 def test_usage_mistakes_are_said(azure: Azure) -> None:
     assert "there is no stage nothing" in azure.run("--stage", "nothing").stderr
     assert "there is no option --fast" in azure.run("--fast").stderr
@@ -456,3 +544,9 @@ def test_a_refused_grant_names_the_role_it_takes(azure: Azure) -> None:
     assert done.returncode == 1
     assert "Privileged Role Administrator" in done.stderr
     assert "deployment sub create" not in azure.commands()
+
+
+@pytest.mark.parametrize("script", ["deploy", "infra/access/grant", ".ci/run"])
+def test_shellcheck_has_nothing_against_a_script(script: str) -> None:
+    done = subprocess.run([tool("shellcheck"), ROOT / script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
