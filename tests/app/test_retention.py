@@ -72,7 +72,7 @@ async def test_ended_silences_go_and_lasting_ones_stay(watch: Watch, azurite: Az
 async def test_events_that_were_set_aside_go_but_not_those_of_a_newer_version(watch: Watch, azurite: Azurite) -> None:
     await watch.run(NOW)
     for name, schema in (("old", 1), ("newer", 99)):
-        put(azurite, "inbox", {"PartitionKey": "event", "RowKey": name, "schema": schema, "problem": "not understood"})
+        put(azurite, "inbox", {"PartitionKey": "aside", "RowKey": name, "schema": schema, "problem": "not understood"})
     put(azurite, "inbox", {"PartitionKey": "other", "RowKey": "foreign"})
     # The service dates rows itself, in real time.
     await watch.scan(day("2026-12-01"))
