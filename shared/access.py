@@ -234,6 +234,8 @@ class Access:
     """Lower-case ids of identities that ARM says do not exist."""
     federated: tuple[FederatedIdentityCredential, ...] = ()
     registries: tuple[Registry, ...] = ()
+    registries_of: frozenset[str] = frozenset()
+    """Lower-case ids of the subscriptions whose registries are known in full."""
     subnets: tuple[Subnet, ...] = ()
     baseline: tuple[BaselineGrant, ...] = ()
 

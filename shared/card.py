@@ -12,7 +12,7 @@ from .elements import LONG, Element, Mention, column, envelope, greeted, mention
 from .findings import Finding, Reason
 from .model import NEVER, Severity
 from .rule import Rule, commands, date_text
-from .text import visible
+from .text import amounts, visible
 
 LIMIT = 24_000
 """Bytes of one message; Teams refuses about 28 KB, counted after it expanded the card."""
@@ -301,7 +301,7 @@ def coverage_text(coverage: Coverage) -> str:
     if coverage.finished is None:
         return "No scan has finished yet: this card does not know what else there is."
     counts = coverage.counts or {}
-    seen = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()) or "nothing"
+    seen = amounts(counts) or "nothing"
     text = f"Scan of {coverage.finished:%Y-%m-%d %H:%M} UTC read {seen}"
     if coverage.silenced:
         text += f"; {coverage.silenced} silenced"

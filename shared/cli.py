@@ -23,7 +23,7 @@ from .report import iso, record, write_csv
 from .rule import date_text
 from .settings import Settings, SettingsError
 from .silences import LONGEST, Silence, count, problem, silence, silenced
-from .text import visible
+from .text import amounts, visible
 
 if TYPE_CHECKING:
     from .app import Progress
@@ -90,7 +90,7 @@ async def _scan(options: argparse.Namespace, settings: Settings, now: datetime) 
             report = await app.scan(clients, settings, now, progress)
     snapshot = report.snapshot
     _write(options, report.findings, now, report.silences)
-    counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in snapshot.counts.items())
+    counts = amounts(snapshot.counts)
     print(
         f"read {counts}; {len(report.findings)} open findings{_muted(report.findings, now, report.silences)}",
         file=sys.stderr,

@@ -11,12 +11,11 @@ from .access import (
     BaselineGrant,
     FederatedIdentityCredential,
     Membership,
-    Registry,
     RoleDefinition,
     reaches,
     subscription_of,
 )
-from .model import ManagedCluster, ServicePrincipal, Severity, Snapshot, covers
+from .model import ManagedCluster, ServicePrincipal, Severity, Snapshot
 from .needs import GRANT, Cause, Identity, Need, Unknown, World, judge, needs, principal, pulls, unknowns, world
 from .permissions import Grants, Verdict, equivalent, grants, permits
 from .rule import Fact, Hit, Runbook, date_text, fingerprint
@@ -55,6 +54,8 @@ class Judged:
     before: Verdict
     lost: tuple[BaselineGrant, ...]
     """The grants that gave it and are gone, the latest loss first."""
+    by: tuple[str, ...] = ()
+    """The scopes of the grants that give it now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ def judged(snapshot: Snapshot) -> tuple[Judged | Blind, ...]:
     found: list[Judged | Blind] = []
     for cluster in snapshot.clusters:
         found += (_blind(cluster, unknown) for unknown in unknowns(cluster, around))
-        hidden = _hidden_registries(cluster, around, ever, snapshot)
+        hidden = _hidden_registries(cluster, around, ever, access)
         if hidden:
             found.append(Blind(cluster=cluster, rules=(PULL,), why=hidden))
         for need in (*needs(cluster, around), *pulls(cluster, ever, access.registries, around)):
@@ -193,6 +194,7 @@ def _judge(
         now=verdict,
         before=judge(need, ever).verdict,
         lost=tuple(row for row in lost if gave(row)),
+        by=tuple(grant.assignment.scope for grant in answer.grants),
     )
 
 
@@ -206,20 +208,14 @@ def _blind(cluster: ManagedCluster, unknown: Unknown) -> Blind:
     return Blind(cluster=cluster, rules=rules, why=str(unknown.cause))
 
 
-def _hidden_registries(cluster: ManagedCluster, around: World, ever: Grants, snapshot: Snapshot) -> str:
+def _hidden_registries(cluster: ManagedCluster, around: World, ever: Grants, access: Access) -> str:
     """Why the registries of a cluster are not all known; empty if they are, or if none is behind what it may do."""
     kubelet = principal(cluster, Identity.KUBELET, around)
-    if not isinstance(kubelet, str):
-        return ""
-    unread = [one for one in snapshot.unread if one.kind is Registry]
-    for grant in ever.of(kubelet) if unread else ():
-        for one in unread:
-            if (
-                one.scope == "/"
-                or reaches(grant.assignment, one.scope) is not False
-                or covers(one.scope, grant.assignment.scope)
-            ):
-                return f"the registries of {one.scope} could not be read"
+    for grant in ever.of(kubelet) if isinstance(kubelet, str) else ():
+        own = subscription_of(grant.assignment.scope)
+        for name in {own} if own else grant.assignment.listed_in:
+            if name.lower() not in access.registries_of:
+                return f"the registries of subscription {name} could not be read"
     return ""
 
 
@@ -240,6 +236,9 @@ def hits(snapshot: Snapshot, rule: str, words: Words) -> Iterator[Hit]:
             if rule in item.rules:
                 yield _doubt(cluster, "", item.why)
         elif item.need.rule == rule:
+            if item.now >= Verdict.MAYBE:
+                # Told by the scope of a grant or by its own, it is held: whatever else could not be read.
+                yield from (_held(cluster, key) for key in dict.fromkeys((item.need.key, *map(str.lower, item.by))))
             hit = _hit(item, words, snapshot)
             if hit:
                 # One lost grant may have opened many registries: one finding that names them all.
@@ -250,6 +249,10 @@ def hits(snapshot: Snapshot, rule: str, words: Words) -> Iterator[Hit]:
 
 def _doubt(cluster: ManagedCluster, key: str, why: str) -> Hit:
     return Hit(resource_id=cluster.id, resource_name=cluster.name, key=key, title="", facts={}, doubt=why)
+
+
+def _held(cluster: ManagedCluster, key: str) -> Hit:
+    return Hit(resource_id=cluster.id, resource_name=cluster.name, key=key, title="", facts={}, held=True)
 
 
 def _hit(item: Judged, words: Words, snapshot: Snapshot) -> Hit | None:

@@ -119,6 +119,8 @@ class Observed:
     findings: tuple[Finding, ...]
     aged_out: frozenset[str]
     undecided: frozenset[str]
+    held: frozenset[str] = frozenset()
+    """What is surely no problem, whatever else could not be read."""
     blind: frozenset[tuple[str, str]] = frozenset()
     """Rule and lower-case resource id of which nothing at all can be said."""
 
@@ -126,11 +128,13 @@ class Observed:
 def evaluate(snapshot: Snapshot, rules: Iterable[Rule]) -> Observed:
     """Run every rule over a snapshot; a hit on absence counts only where everything was read."""
     findings: dict[str, Finding] = {}
-    aged_out, undecided, blind = set(), set(), set()
+    aged_out, undecided, held, blind = set(), set(), set(), set()
     for rule in rules:
         for hit in rule.check(snapshot):
             finding = _finding(rule, hit, snapshot)
-            if hit.doubt and not hit.key:
+            if hit.held:
+                held.add(finding.fingerprint)
+            elif hit.doubt and not hit.key:
                 blind.add((rule.id, hit.resource_id.lower()))
             elif hit.doubt or any(
                 unread.kind in rule.absence and overlap(unread.scope, hit.absent_in) for unread in snapshot.unread
@@ -147,6 +151,7 @@ def evaluate(snapshot: Snapshot, rules: Iterable[Rule]) -> Observed:
         findings=tuple(findings.values()),
         aged_out=frozenset(aged_out - findings.keys()),
         undecided=frozenset(undecided),
+        held=frozenset(held),
         blind=frozenset(blind),
     )
 
@@ -233,6 +238,8 @@ def _decidable(finding: Finding, observed: Observed, snapshot: Snapshot, rules: 
     if rule is None or finding.fingerprint in observed.undecided:
         # A rule of another version of this program: what wrote the row must judge it.
         return False
+    if rule.drift and finding.fingerprint in observed.held:
+        return True
     if rule.drift:
         # It says itself where it is blind; then only a cluster that was not read hides one of its findings.
         unseen = any(one.kind is rule.reads[0] and covers(one.scope, finding.resource_id) for one in snapshot.unread)

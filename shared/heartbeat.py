@@ -12,6 +12,7 @@ from .findings import Finding
 from .model import Severity
 from .rule import date_text
 from .silences import Silence
+from .text import amounts
 
 WEEK = timedelta(days=7)
 _FIRST = datetime(2024, 1, 1, 8, tzinfo=UTC)
@@ -102,7 +103,7 @@ def _section(title: str, lines: Iterable[str], limit: int, nothing: str = "") ->
 
 def _watched(coverage: Coverage) -> str:
     counts = coverage.counts or {}
-    return ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()) or "nothing yet"
+    return amounts(counts) or "nothing yet"
 
 
 def _open(findings: Sequence[Finding], silenced: int) -> str:

@@ -92,11 +92,13 @@ def write_csv(findings: Iterable[Finding], file: Writable) -> None:
 def event(finding: Finding, tenant_id: str) -> dict[str, Any]:
     """A finding's state as a CloudEvent; its id is the same however often it is sent.
 
+    The row's revision also counts notices, so the state's is the moment at which it changed.
+
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
     """
     return {
         "specversion": "1.0",
-        "id": f"{finding.fingerprint}-{finding.revision}",
+        "id": f"{finding.fingerprint}-{finding.changed.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}",
         "source": f"urn:fusewatch:tenant:{tenant_id}",
         "type": f"fusewatch.finding.{finding.status.value}",
         "subject": finding.resource_id,

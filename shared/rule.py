@@ -58,6 +58,8 @@ class Hit:
     """Where a rule that fires on absence looked and found nothing."""
     lost_at: datetime | None = None
     """When what is missing was lost, UTC; the grace begins then."""
+    held: bool = False
+    """No problem either, and surely so: what is open under this key is resolved."""
     doubt: str = ""
     """No problem, but why nothing can be said of this resource, or of this key of it: what is open stays open."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Mapping
 
 _LIMIT = 300
 
@@ -26,3 +28,12 @@ def _escape(letter: str) -> str:
     known = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
     code = ord(letter)
     return known.get(letter) or (f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")
+
+
+def amounts(counts: Mapping[str, int]) -> str:
+    """Numbers of things by their plural names, as a sentence says them: `1 cluster, 2 role assignments`."""
+    return ", ".join(f"{number:,} {_called(name.replace('_', ' '), number)}" for name, number in counts.items())
+
+
+def _called(plural: str, number: int) -> str:
+    return plural if number != 1 else re.sub(r"(ies|s)\Z", lambda end: "y" if end[1] == "ies" else "", plural)

@@ -63,7 +63,7 @@ def test_an_event():
     one = finding(revision=3)
     assert event(one, TENANT_ID) == {
         "specversion": "1.0",
-        "id": f"{one.fingerprint}-3",
+        "id": f"{one.fingerprint}-20261123T060000.000000Z",
         "source": f"urn:fusewatch:tenant:{TENANT_ID}",
         "type": "fusewatch.finding.open",
         "subject": one.resource_id,
@@ -71,6 +71,8 @@ def test_an_event():
         "datacontenttype": "application/json",
         "data": {**record(one), "revision": 3, "resolved_at": None},
     }
+    assert event(finding(revision=4), TENANT_ID)["id"] == event(one, TENANT_ID)["id"]
+    assert event(finding(changed=after(1)), TENANT_ID)["id"] != event(one, TENANT_ID)["id"]
     assert event(finding(status=Status.AGED_OUT), TENANT_ID)["type"] == "fusewatch.finding.aged-out"
 
 

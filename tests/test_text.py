@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.text import visible
+from shared.text import amounts, visible
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,10 @@ def test_whatever_it_was_it_is_one_line_of_visible_characters(text, limit):
     assert len(shown.splitlines()) <= 1
     assert not [letter for letter in shown if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
     shown.encode()
+
+
+def test_one_of_a_kind_is_no_plural():
+    counts = {"subscriptions": 1, "clusters": 2, "applications": 1204, "role_assignments": 1, "identities": 1}
+    said = "1 subscription, 2 clusters, 1,204 applications, 1 role assignment, 1 identity"
+    assert amounts(counts) == said
+    assert amounts({"registries": 0}) == "0 registries"

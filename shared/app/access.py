@@ -75,7 +75,8 @@ async def read_access(
         and _subscriptions(row.assignment).isdisjoint(listed)
     ]
     remembered = [row for row in known.values() if wanted & {row.assignment.principal_id.lower(), *row.holders}]
-    definitions = await _definitions(clients, [*assignments, *(row.assignment for row in remembered)], unread)
+    every = [*assignments, *(row.assignment for row in remembered)]
+    definitions = await _definitions(clients, every, listed, unread)
     access = Access(
         assignments=tuple(assignments),
         listed=listed,
@@ -86,16 +87,15 @@ async def read_access(
         federated=tuple(federated),
     )
     places = subscriptions if registries is None else registries
-    listings = await each(
-        _registry_subscriptions(clusters, around, access, remembered, places),
-        clients.resources.list_registries,
-        unread,
-    )
+    wanted_in = _registry_subscriptions(clusters, around, access, remembered, places)
+    listings = await each(wanted_in, clients.resources.list_registries, unread)
+    dark = {name.lower() for name in wanted_in} - {name.lower() for name, _ in listings}
     subnets = await each(_subnets(clusters), clients.resources.get_subnet, unread)
     return Reading(
         access=replace(
             access,
             registries=tuple(one for _, some in listings for one in some),
+            registries_of=frozenset(name.lower() for name in places) - dark,
             subnets=tuple(one for _, one in subnets),
         ),
         unread=tuple({one.key: one for one in unread}.values()),
@@ -183,11 +183,20 @@ def _subscriptions(assignment: RoleAssignment) -> frozenset[str]:
 
 
 async def _definitions(
-    clients: Clients, assignments: Iterable[RoleAssignment], unread: list[Unread]
+    clients: Clients, assignments: Iterable[RoleAssignment], listed: frozenset[str], unread: list[Unread]
 ) -> list[RoleDefinition]:
-    """Each role once: built-in ones have the same GUID in every subscription."""
-    ids = {one.role_id: one.role_definition_id for one in assignments}
-    answers = await each(ids.values(), clients.rbac.get_definition, unread)
+    """Each role once, by way of a subscription that can be read: built-in ones have the same GUID in all of them."""
+    ids: dict[str, str] = {}
+    for one in sorted(assignments, key=lambda one: (subscription_of(one.role_definition_id) not in listed, one.key)):
+        ids.setdefault(one.role_id, one.role_definition_id)
+    near = min(listed, default="")
+    asked = [
+        f"/subscriptions/{near}/providers/Microsoft.Authorization/roleDefinitions/{role_id}"
+        if near and subscription_of(path) not in listed
+        else path
+        for role_id, path in ids.items()
+    ]
+    answers = await each(asked, clients.rbac.get_definition, unread)
     return [one for _, one in answers]
 
 

@@ -14,6 +14,7 @@ from ..clients.other_rows import APPOINTMENT, Appointment, appointment_row
 from ..clients.tables import Stored, Tables
 from ..clients.teams import DeliveryError
 from ..settings import Settings
+from . import receivers
 from .connect import Clients
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,13 @@ def postponed(appointment: Appointment, now: datetime, asked: float = 0) -> Appo
 
 
 async def plan_heartbeat(tables: Tables, tenant_id: str, stored: Stored, now: datetime) -> None:
-    """See to it that the weekly card is planned, once; a date further away than any run puts it is somebody's edit."""
+    """See to it that the weekly card is planned, once; a date further away than any run puts it is somebody's edit.
+
+    A week more is none: settle may have sent this week's card since the scan began.
+    """
     planned = stored.others.appointments.get(HEARTBEAT)
     following = heartbeat.following(now)
-    if planned is None or (planned.at and planned.at > following):
+    if planned is None or (planned.at and planned.at > following + heartbeat.WEEK):
         await tables.save_rows("findings", [appointment_row(tenant_id, Appointment(name=HEARTBEAT, at=following))])
 
 
@@ -72,10 +76,14 @@ async def beat(
         try:
             await clients.teams.send(receiver, heartbeat.heartbeat_card(beating, now))
             accepted = True
+            if FALLBACK in stored.others.refusals:
+                await receivers.takes_cards(clients.tables, tenant_id, FALLBACK)
         except DeliveryError as error:
             log.warning("%s; the weekly card is tried again", error.reason)
             following = postponed(appointment, now, error.retry_after)
             accepted = False
+            if error.permanent:
+                await receivers.refuses_cards(clients.tables, tenant_id, stored, FALLBACK, error.reason, now)
     await clients.tables.save_rows("findings", [appointment_row(tenant_id, following)])
     return accepted
 

@@ -72,8 +72,8 @@ async def look_again(
 ) -> None:
     """Deal with the events of the inbox, and with the pending findings among `ready`; writes what it learned.
 
-    `check` raises when another run has taken over. Raises StorageError when something cannot be written; then the events
-    stay, and are dealt with again.
+    `check` raises when another run has taken over. Raises StorageError when something cannot be written; then the
+    events stay, and are dealt with again.
     """
     tables = clients.tables
     assert tables

@@ -40,8 +40,10 @@ async def prune(
         async for row in tables.list_rows("scans", "PartitionKey eq 'scan' and RowKey gt @key", key=scan_key(before))
     ]
     gone += await _delete(tables, "scans", [row for row in scans if _finished_before(row, before)])
-    events = tables.list_rows("inbox", "PartitionKey eq 'event' and Timestamp lt @before", before=before)
-    gone += await _delete(tables, "inbox", [row async for row in events if not newer(row)])
+    for kind in ("event", "aside"):
+        # These are dated by the service: nothing in them can be trusted to be a date.
+        events = tables.list_rows("inbox", "PartitionKey eq @kind and Timestamp lt @before", kind=kind, before=before)
+        gone += await _delete(tables, "inbox", [row async for row in events if not newer(row)])
     if gone:
         log.info("%d rows older than %d days were removed", gone, retention.days)
     return gone

@@ -174,10 +174,7 @@ class _Settling:
             log.warning("%s; the findings stay due", error.reason)
             self._refused += 1
             self._failed.update({entry.finding.fingerprint: error.retry_after for entry in found})
-            if error.permanent:
-                await receivers.refuses_cards(
-                    self._tables, self._tenant_id, self._stored, receiver, error.reason, self._now
-                )
+            await self._refuses(receiver, error)
             if receiver != FALLBACK and error.permanent:
                 await self._stand_in(receiver, found, coverage)
 
@@ -193,6 +190,14 @@ class _Settling:
             except DeliveryError as error:
                 log.warning("%s; the findings stay due", error.reason)
                 self._refused += 1
+                await self._refuses(FALLBACK, error)
+
+    async def _refuses(self, receiver: str, error: DeliveryError) -> None:
+        """Remember a receiver that refuses for good, so that the next scan finds it."""
+        if error.permanent:
+            await receivers.refuses_cards(
+                self._tables, self._tenant_id, self._stored, receiver, error.reason, self._now
+            )
 
     async def _send(self, receiver: str, alert: alerts.Alert, coverage: card.Coverage, note: str = "") -> None:
         """Send an alert's cards one after the other; each is recorded before the next one goes."""

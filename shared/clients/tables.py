@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,8 @@ from .storage import ConflictError, Lease, create, failing
 log = logging.getLogger(__name__)
 
 Record = TypeVar("Record")
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 _BATCH = 50
 """Findings a transaction: each is two rows, and a transaction holds 100."""
@@ -259,6 +262,9 @@ class Tables:
         """The subscriptions of the baseline by id."""
         found = {}
         async for row in self._query("baseline", "PartitionKey eq @kind", kind="scope"):
+            if not _GUID.match(str(row["RowKey"])):
+                log.warning("baseline row %s names no subscription; left as it is", visible(str(row["RowKey"])))
+                continue
             found[row["RowKey"]] = ScopeRow(subscription_id=row["RowKey"], name=str(row.get("name", "")))
         return found
 

@@ -10,6 +10,7 @@ import sys
 from datetime import datetime, timedelta
 
 from shared import app
+from shared.clients.other_rows import Appointment, appointment_row
 from simulator import Fault
 
 from ..conftest import ROOT, Azurite, Watch, day
@@ -62,6 +63,42 @@ async def test_refused_it_is_tried_again(watch: Watch, azurite: Azurite) -> None
     await watch.settle(FIRST + timedelta(minutes=2))
     await watch.settle(FIRST + timedelta(minutes=3))
     assert beats(watch) == [FIRST + timedelta(minutes=2)]
+
+
+async def test_refused_for_good_it_becomes_a_finding_and_accepted_it_is_forgiven(
+    watch: Watch, azurite: Azurite
+) -> None:
+    watch.azure.tenant.applications.own.clear()
+    await watch.run(EARLY)
+    watch.azure.add(Fault(path="/workflows/", host="teams", status=410))
+    await watch.settle(FIRST)
+    assert "receiver-" in {row["RowKey"] for row in azurite.rows("findings")}
+    watch.azure.clear()
+    report = await watch.scan(FIRST + timedelta(minutes=5))
+    assert "receiver_refused" in {one.rule for one in report.findings}
+    await watch.settle(FIRST + timedelta(minutes=6))
+    assert "receiver-" not in {row["RowKey"] for row in azurite.rows("findings")}
+    report = await watch.scan(FIRST + timedelta(minutes=10))
+    assert "receiver_refused" not in {one.rule for one in report.findings}
+
+
+async def test_a_date_that_somebody_put_far_away_is_put_right(watch: Watch, azurite: Azurite) -> None:
+    await watch.scan(EARLY)
+    async with watch.clients() as clients:
+        assert clients.tables
+        far = Appointment(name="heartbeat", at=day("2999-01-01"))
+        await clients.tables.save_rows("findings", [appointment_row(watch.azure.tenant.id, far)])
+    await watch.scan(EARLY + timedelta(hours=6))
+    row = next(row for row in azurite.rows("findings") if row["RowKey"] == "due.heartbeat")
+    assert row["at"] == FIRST.isoformat()
+
+
+async def test_a_scan_that_began_before_it_was_sent_does_not_plan_it_again(watch: Watch, azurite: Azurite) -> None:
+    await watch.scan(EARLY)
+    await watch.settle(FIRST)
+    await watch.scan(FIRST - timedelta(minutes=1))
+    await watch.settle(FIRST + timedelta(minutes=1))
+    assert beats(watch) == [FIRST]
 
 
 async def test_without_a_fallback_it_waits_for_the_next_week(watch: Watch, azurite: Azurite) -> None:
