@@ -134,7 +134,12 @@ def snapshot(*records: object, **changes: Any) -> Snapshot:
 
 def hits(rule: Rule, *records: object, **changes: Any) -> list[Hit]:
     """What a rule finds in a snapshot of these records."""
-    return list(rule.check(snapshot(*records, **changes)))
+    return problems(rule, snapshot(*records, **changes))
+
+
+def problems(rule: Rule, world: Snapshot) -> list[Hit]:
+    """What a rule finds in a snapshot, without what it only says to be held or in doubt."""
+    return [hit for hit in rule.check(world) if not hit.doubt and not hit.held]
 
 
 def observed(*records: object, **changes: Any) -> Observed:

@@ -19,9 +19,10 @@ from shared.alerts import SHOWN
 from shared.alerts import alert as grouped
 from shared.card import LIMIT, Coverage, cards, coverage_text, greeting, portal_link, remaining, size, whose
 from shared.findings import Reason, evaluate
-from shared.model import NEVER, Application, DeletedApplication, ManagedCluster, Owner, Refusal, Severity
+from shared.model import NEVER, Application, Aside, DeletedApplication, ManagedCluster, Owner, Refusal, Severity
 from shared.rules import BY_ID, RULES
 from shared.text import visible
+from tests import estate
 from tests.builders import (
     NOW,
     SP_OBJECT,
@@ -125,11 +126,9 @@ def worlds():
             unread(DeletedApplication),
         ],
     ]
-    return [
-        found
-        for records in world
-        for found in evaluate(snapshot(*records, owners={application().id: ()}), RULES).findings
-    ]
+    every = [snapshot(*records, owners={application().id: ()}) for records in world]
+    every += [*estate.worlds(), snapshot(aside=(Aside(received=after(-1), problem="it has no data"),))]
+    return [found for one in every for found in evaluate(one, RULES).findings]
 
 
 def schema_errors(message):
