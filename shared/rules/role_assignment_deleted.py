@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..access import Membership, RoleAssignment, RoleDefinition, UserAssignedIdentity
-from ..drift import CACHED, RESTORE, held_now, loss_facts, removal_key, story, surroundings, watched
+from ..drift import CACHED, RESTORE, held_now, loss_facts, removal_key, settled, story, surroundings, watched
 from ..model import ManagedCluster, Severity, Snapshot
 from ..permissions import equivalent
 from ..rule import Hit, Runbook, rule
@@ -41,8 +41,9 @@ def role_assignment_deleted(snapshot: Snapshot) -> Iterator[Hit]:
     definitions = {one.role_id: one for one in access.definitions}
     groups = {row.principal_id.lower(): {one.lower() for one in row.groups} for row in access.memberships}
     known = watched(snapshot.clusters, surroundings(snapshot), access)
+    done = settled(snapshot)
     for row in access.baseline:
-        if not row.lost:
+        if not row.lost or row.assignment.key in done:
             continue
         one = row.assignment
         role = definitions.get(one.role_id)
