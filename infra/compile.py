@@ -91,7 +91,9 @@ def _snapshot(bicep: str, file: Path, values: dict[str, Any]) -> dict[str, Any]:
         values["location"],
     )
     run_bicep(bicep, "snapshot", file, *where)
-    return json.loads(file.with_suffix(".snapshot.json").read_text(encoding="utf-8"))
+    found = json.loads(file.with_suffix(".snapshot.json").read_text(encoding="utf-8"))
+    # The compiler writes the outputs in an order of the moment, which would show as a change.
+    return {**found, "outputs": dict(sorted(found["outputs"].items()))}
 
 
 def _without_generator(value: Any) -> Any:

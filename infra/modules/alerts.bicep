@@ -49,7 +49,8 @@ var rules = [
     description: 'An execution ended with an exception. See docs/operations.md, "An execution failed".'
     severity: 2
     // With OpenTelemetry the host counts executions as metrics; what surely comes is the exception that it logs.
-    query: 'union isfuzzy=true (AppRequests | where Success == false), AppExceptions | summarize Found = dcount(OperationId)'
+    // A 4xx is a stranger who knocks at the public address.
+    query: 'union isfuzzy=true (AppRequests | where Success == false and ResultCode !startswith "4"), AppExceptions | summarize Found = dcount(OperationId)'
     frequency: 'PT15M'
     window: 'PT1H'
     operator: 'GreaterThan'

@@ -283,7 +283,8 @@ class Azure:
         values = {key: one["value"] for key, one in (sent.get("parameters") or {}).items()}
         problem = None
         if name == "webhook":
-            self.secrets["teams-webhook-url" + (f"-{values['team'].lower()}" if values["team"] else "")] = values["url"]
+            team = values["team"].lower().replace("_", "-")
+            self.secrets["teams-webhook-url" + (f"-{team}" if team else "")] = values["url"]
         elif snapshot is None:
             pass
         elif name == "events":
@@ -375,6 +376,8 @@ class Azure:
         for name, value in self._settings_of(call).items():
             if "@Microsoft.KeyVault(" in value:
                 secret = value.partition("secrets/")[2].partition(")")[0]
+                # In a snapshot the address of the vault is left open, and with it the call that joins the parts.
+                secret = secret.replace("{1}", re.findall(r"'([\w-]+)'", value)[-1])
                 status = "Resolved" if secret in self.secrets else "SecretNotFound"
                 found.append({"name": name, "properties": {"status": status, "secretName": secret}})
         return Reply({"value": found})

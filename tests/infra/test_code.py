@@ -203,6 +203,14 @@ def test_a_receiver_that_goes_on_refusing_keeps_its_alert() -> None:
     assert timedelta(hours=hours) / _LAST_RETRY > rule["criteria"]["allOf"][0]["threshold"] + 1
 
 
+def test_a_failed_execution_is_counted_with_and_without_opentelemetry() -> None:
+    """With it the host exports no request of a timer, but the exception: azure-functions-host, AddDefaultOpenTelemetryFilters."""
+    (criterion,) = alert("execution-failed")["criteria"]["allOf"]
+    assert "AppExceptions" in criterion["query"] and "AppRequests | where Success == false" in criterion["query"]
+    # A new workspace has neither table, and a stranger's 404 is no failure of ours.
+    assert "isfuzzy=true" in criterion["query"] and '!startswith "4"' in criterion["query"]
+
+
 def columns() -> set[str]:
     """Every column that the app writes: the keys of what the *_row functions make."""
     functions = [
