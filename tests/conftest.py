@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import pytest
 from shared import app
 from shared.app import Clients
 from shared.clients.http import Patience
+from shared.events import received
+from shared.rules import DRIFT
 from shared.settings import Settings
 from simulator import Simulator, Tenant, load
 from simulator.azurite import Azurite
+from simulator.eventgrid import EventGrid
+from simulator.host import FunctionsHost
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,6 +80,61 @@ class Watch:
     def advance(self, now: datetime) -> None:
         """Let the tenant's story go on until a date."""
         self.azure.tenant.advance(now)
+
+
+class Wired:
+    """A watch whose subscriptions report to it: Event Grid delivers over HTTP, settle ticks every minute."""
+
+    def __init__(self, watch: Watch, azurite: Azurite, grid: EventGrid, host: FunctionsHost, clients: Clients) -> None:
+        self.watch = watch
+        self.azure = watch.azure
+        self.grid = grid
+        self.host = host
+        self.azurite = azurite
+        self.clients = clients
+
+    async def scan(self, now: datetime) -> app.Report:
+        """A scan and the settle that follows it; the story goes on until then, unheard."""
+        self.watch.advance(now)
+        self.azure.now = now
+        report = await app.scan(self.clients, self.watch.settings, now)
+        await app.settle(self.clients, self.watch.settings, now)
+        return report
+
+    async def minutes(self, number: int) -> None:
+        """Let minutes go by: the story, the deliveries, and settle at the end of each."""
+        for _ in range(number):
+            now = self.azure.now + timedelta(minutes=1)
+            self.watch.advance(now)
+            await self.grid.run(now)
+            await app.settle(self.clients, self.watch.settings, now)
+
+    def findings(self, *statuses: str) -> dict[str, dict[str, Any]]:
+        """The stored findings about rights by rule, open ones unless said otherwise."""
+        rows = [row for row in self.azurite.rows("findings") if row["RowKey"].startswith("f-")]
+        wanted = statuses or ("open",)
+        return {row["rule"]: row for row in rows if row["status"] in wanted and row["rule"] in DRIFT_RULES}
+
+    def told(self, team: str = "fallback") -> list[str]:
+        """The texts of the cards that tell of rights, one a card."""
+        texts = [json.dumps(post.body, ensure_ascii=False) for post in self.azure.cards(team)]
+        return [text for text in texts if any(word in text for word in ("can no longer", "lost role", "has no right"))]
+
+
+DRIFT_RULES = frozenset(rule.id for rule in DRIFT)
+
+
+@asynccontextmanager
+async def wired(watch: Watch, azurite: Azurite, **options: Any) -> AsyncIterator[Wired]:
+    """Wire a watch up: on_role_change behind a functions host, with the time of the simulated world."""
+
+    async def on_role_change(event: Any) -> None:
+        async with app.connect_tables(watch.settings, watch.patience) as tables:
+            await app.role_changed(tables, received(event), watch.azure.now)
+
+    async with FunctionsHost(on_role_change) as host, watch.clients() as clients:
+        grid = EventGrid(azure=watch.azure, endpoint=host.url, code=host.code, **options)
+        yield Wired(watch, azurite, grid, host, clients)
 
 
 Start = Callable[..., Watch]

@@ -1,0 +1,383 @@
+"""From a deleted role assignment to the card, over HTTP, Azurite and the real clients: the event, the grace, the "
+"look."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from simulator import Fault, az
+from simulator.access import RoleAssignment
+from simulator.azurite import Azurite
+
+from ..conftest import Watch, Wired, day, wired
+
+MORNING = day("2026-10-12T06:00")
+PULL, REMOVED = "aks_kubelet_cannot_pull", "role_assignment_deleted"
+TOMAS = "Tomas Berg"
+
+
+def pulls(watch: Watch, name: str = "shop-prod") -> RoleAssignment:
+    """The grant by which the kubelet of a cluster pulls, directly."""
+    tenant = watch.azure.tenant
+    kubelet = tenant.cluster(name).kubelet_object_id
+    return next(one for one in tenant.access if one.principal_id == kubelet)
+
+
+async def begin(watch: Watch) -> None:
+    """The day before: everything is held, and one scan has seen it."""
+    watch.advance(MORNING)
+    await watch.run(MORNING)
+
+
+def unassign(watch: Watch, gone: RoleAssignment, by: str = TOMAS) -> None:
+    watch.azure.actions.unassign(gone.id, by)
+
+
+async def test_a_card_after_the_grace_names_the_cluster_the_culprit_and_the_command(
+    watch: Watch, azurite: Azurite
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone)
+        await world.minutes(4)
+        assert world.findings().keys() == {PULL, REMOVED}
+        assert world.told() == []
+        await world.minutes(2)
+        (text,) = world.told()
+        assert world.told("shop") == [text]
+        assert "Cluster shop-prod can no longer pull images from northwindretail.azurecr.io" in text
+        assert "Deleted by tomas.berg@northwind-retail.example" in text
+        assert "the activity log says so" in text
+        assert "New pods cannot pull from northwindretail.azurecr.io" in text
+        await world.minutes(5)
+        assert len(world.told()) == 1
+        # The command of the card, done by whoever is paged, restores exactly what was deleted.
+        line = next(found for found in re.findall(r'"text": "(az role assignment create [^"]+)"', text))
+        made = az.run(watch.azure, line, TOMAS)
+        assert (made.principal_id, made.principal_type, made.role, made.scope, made.condition) == (
+            gone.principal_id,
+            gone.principal_type,
+            gone.role,
+            gone.scope,
+            gone.condition,
+        )
+        await world.minutes(2)
+        assert world.findings() == {}
+        assert "✓" in json.dumps(watch.azure.cards()[-1].body, ensure_ascii=False)
+
+
+async def test_while_the_log_lags_the_event_is_named_as_unconfirmed(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    watch.azure.activity_lag = timedelta(hours=1)
+    async with wired(watch, azurite) as world:
+        unassign(watch, pulls(watch))
+        await world.minutes(6)
+        (text,) = world.told()
+        assert "Deleted by tomas.berg@northwind-retail.example" in text
+        assert "according to the event, unconfirmed" in text
+
+
+async def test_what_is_restored_inside_the_grace_is_recorded_and_never_told(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone)
+        await world.minutes(2)
+        watch.azure.actions.restore(gone, TOMAS)
+        await world.minutes(8)
+        assert world.findings() == {}
+        assert world.findings("resolved").keys() == {PULL, REMOVED}
+        assert world.told() == []
+
+
+async def test_a_twelve_minute_update_that_makes_everything_anew_is_no_news(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    cluster = watch.azure.tenant.cluster("shop-prod")
+    grants = [one for one in watch.azure.tenant.access if one.principal_id == cluster.kubelet_object_id]
+    async with wired(watch, azurite) as world:
+        watch.azure.actions.begin_update(cluster, TOMAS)
+        for one in grants:
+            unassign(watch, one)
+        await world.minutes(12)
+        assert world.findings().keys() >= {PULL}
+        for one in grants:
+            watch.azure.actions.restore(one, TOMAS)
+        watch.azure.actions.end_update(cluster)
+        await world.minutes(5)
+        assert world.findings() == {}
+        assert world.told() == []
+
+
+async def test_an_update_that_does_not_end_is_told_after_an_hour(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    async with wired(watch, azurite) as world:
+        watch.azure.actions.begin_update(watch.azure.tenant.cluster("shop-prod"), TOMAS)
+        unassign(watch, pulls(watch))
+        await world.minutes(58)
+        assert world.told() == []
+        await world.minutes(4)
+        assert len(world.told()) == 1
+
+
+async def test_a_listing_that_lags_behind_the_event_hides_nothing(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    watch.azure.replica_lag = timedelta(minutes=3)
+    async with wired(watch, azurite) as world:
+        unassign(watch, pulls(watch))
+        await world.minutes(2)
+        assert world.findings() == {}
+        await world.minutes(10)
+        assert world.findings().keys() == {PULL, REMOVED}
+        assert len(world.told()) == 1
+
+
+async def test_an_assignment_made_and_deleted_between_two_scans_is_known_from_the_log(
+    watch: Watch, azurite: Azurite
+) -> None:
+    await begin(watch)
+    kubelet = watch.azure.tenant.cluster("shop-prod").kubelet_object_id
+    async with wired(watch, azurite, operations={"Microsoft.Authorization/roleAssignments/delete"}) as world:
+        made = watch.azure.actions.assign(kubelet, "Key Vault Secrets User", pulls(watch).scope.rpartition("/providers/")[0], TOMAS)
+        await world.minutes(1)
+        unassign(watch, made)
+        await world.minutes(1)
+        assert world.findings() == {}
+        await world.minutes(8)
+        assert world.findings().keys() == {REMOVED}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"duplicates": 3}, id="every event four times"),
+        pytest.param({"shuffle": 7}, id="in another order"),
+        pytest.param({"delay": timedelta(minutes=2)}, id="late"),
+        pytest.param({"schema": "CloudEventSchemaV1_0"}, id="as CloudEvents"),
+    ],
+)
+async def test_however_events_come_there_is_one_finding_and_one_card(
+    watch: Watch, azurite: Azurite, options: dict[str, Any]
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite, **options) as world:
+        for _ in range(2):
+            unassign(watch, gone)
+            gone = watch.azure.actions.restore(gone, TOMAS)
+        unassign(watch, gone)
+        await world.minutes(9)
+        assert len(world.told()) == 1
+        assert world.findings().keys() == {PULL, REMOVED}
+        assert azurite.rows("inbox") == []
+
+
+async def test_before_the_first_scan_an_event_waits(watch: Watch, azurite: Azurite) -> None:
+    watch.advance(MORNING)
+    watch.azure.now = MORNING
+    async with wired(watch, azurite) as world:
+        unassign(watch, pulls(watch))
+        await world.minutes(2)
+        assert len(azurite.rows("inbox")) == 1
+        await world.scan(MORNING + timedelta(minutes=10))
+        await world.minutes(40)
+        # No scan ever saw it held, but the log says whose it was: that proves it.
+        assert world.findings().keys() == {PULL, REMOVED}
+        assert len(world.told()) == 1
+        assert azurite.rows("inbox") == []
+
+
+async def test_a_stranger_and_a_riddle_stop_nothing(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    async with wired(watch, azurite) as world:
+        stranger = {
+            "id": "1",
+            "eventType": "Microsoft.Resources.ResourceDeleteSuccess",
+            "data": {
+                "operationName": "Microsoft.Authorization/roleAssignments/delete",
+                "resourceUri": "/subscriptions/99999999-9999-4999-8999-999999999999/providers/"
+                "Microsoft.Authorization/roleAssignments/1",
+            },
+        }
+        riddle = {"id": "2", "eventType": "Microsoft.Resources.ResourceDeleteSuccess", "data": "{"}
+        async with watch.clients() as clients:
+            assert clients.tables
+            for one in (stranger, riddle):
+                from shared import app
+
+                assert await app.role_changed(clients.tables, one, watch.azure.now)
+        unassign(watch, pulls(watch))
+        await world.minutes(7)
+        assert len(world.told()) == 1
+        (aside,) = azurite.rows("inbox")
+        assert (aside["PartitionKey"], aside["problem"]) == ("aside", "it has no data")
+        report = await world.scan(watch.azure.now + timedelta(minutes=1))
+        assert "event_not_understood" in {one.rule for one in report.findings}
+
+
+@pytest.mark.parametrize("fault", [{"status": 403}, {"status": 503}, {"reset": "before"}])
+async def test_assignments_that_cannot_be_read_are_not_missing(
+    watch: Watch, azurite: Azurite, fault: dict[str, Any]
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    subscription = gone.scope.split("/")[2]
+    async with wired(watch, azurite) as world:
+        fault_on = watch.azure.add(Fault(path=f"{subscription}.*roleAssignments", host="arm", **fault))
+        watch.azure.actions.assign(gone.principal_id, "Reader", gone.scope, TOMAS)
+        await world.minutes(2)
+        report = await world.scan(MORNING + timedelta(hours=6))
+        assert not {PULL, REMOVED} & {one.rule for one in report.findings}
+        assert any(one.kind.__name__ == "RoleAssignment" for one in report.snapshot.unread)
+        assert world.told() == []
+        assert fault_on
+
+
+async def test_a_look_that_fails_for_half_an_hour_is_told_as_not_confirmed(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone)
+        await world.minutes(2)
+        watch.azure.add(Fault(path="roleAssignments", host="arm", status=403))
+        await world.minutes(25)
+        assert world.told() == []
+        await world.minutes(12)
+        (text,) = world.told()
+        assert "Not confirmed: Azure could not be asked for half an hour (HTTP 403" in text
+
+
+async def lost_unheard(world: Wired, at: datetime) -> str:
+    """Scan after something went without an event, let the grace pass, and give the card."""
+    await world.scan(at)
+    await world.minutes(7)
+    (text,) = world.told()
+    return text
+
+
+@pytest.mark.parametrize("log", [True, False], ids=["and the log says who it was", "and the log cannot be read"])
+async def test_what_no_event_tells_the_next_scan_says_with_the_scan_that_still_saw_it(
+    watch: Watch, azurite: Azurite, log: bool
+) -> None:
+    await begin(watch)
+    async with wired(watch, azurite, subscriptions=()) as world:
+        unassign(watch, pulls(watch))
+        if not log:
+            watch.azure.add(Fault(path="eventtypes", host="arm", status=403))
+        text = await lost_unheard(world, MORNING + timedelta(hours=6))
+        if log:
+            assert "was deleted on Mon 12 Oct 2026, 06:00 UTC" in text
+            assert "Deleted by tomas.berg@northwind-retail.example" in text
+        else:
+            assert "vanished after the scan of Mon 12 Oct 2026, 06:00 UTC" in text
+            assert "Who deleted it is not known" in text
+        for hours in (12, 18, 24):
+            await world.scan(MORNING + timedelta(hours=hours))
+            assert world.findings().keys() == {PULL, REMOVED}
+        assert len(world.told()) == 1
+
+
+async def test_a_grant_at_a_management_group_is_missed_by_the_scan(watch: Watch, azurite: Azurite) -> None:
+    watch.advance(MORNING)
+    direct = pulls(watch)
+    wide = watch.azure.actions.assign(
+        direct.principal_id, "AcrPull", "/providers/Microsoft.Management/managementGroups/northwind", TOMAS
+    )
+    watch.azure.tenant.access.remove(direct.id)
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        unassign(watch, wide)
+        await world.minutes(3)
+        assert world.findings() == {}
+        text = await lost_unheard(world, MORNING + timedelta(hours=6))
+        assert "can no longer pull images from northwindretail.azurecr.io" in text
+        assert "Who deleted it is not known: no event told of it." in text
+
+
+async def test_a_registry_that_is_deleted_takes_its_grants_along_and_is_no_loss(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    registry = pulls(watch).scope
+    async with wired(watch, azurite) as world:
+        watch.azure.actions.delete_scope(registry, TOMAS)
+        await world.scan(MORNING + timedelta(hours=6))
+        await world.minutes(7)
+        await world.scan(MORNING + timedelta(hours=12))
+        assert world.findings() == {}
+        assert world.told() == []
+
+
+async def test_a_scan_that_read_before_the_event_does_not_undo_it(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone)
+        await world.minutes(3)
+        assert world.findings().keys() == {PULL, REMOVED}
+        # A scan that began before the deletion and whose listing still holds it ends only now.
+        watch.azure.tenant.access.put(gone)
+        began = MORNING - timedelta(seconds=1)
+        async with watch.clients() as clients:
+            from shared import app
+
+            await app.scan(clients, watch.settings, began)
+        watch.azure.tenant.access.remove(gone.id)
+        assert world.findings().keys() == {PULL, REMOVED}
+        await world.minutes(4)
+        assert len(world.told()) == 1
+
+
+async def test_a_deleted_identity_is_told_within_minutes(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    tenant = watch.azure.tenant
+    kubelet = next(
+        one for one in tenant.identities if one.principal_id == tenant.cluster("shop-prod").kubelet_object_id
+    )
+    async with wired(watch, azurite) as world:
+        watch.azure.actions.delete_identity(kubelet, TOMAS)
+        await world.minutes(2)
+        assert "aks_identity_missing" in world.findings()
+        texts = [json.dumps(post.body) for post in watch.azure.cards()]
+        assert any("shop-prod-agentpool of cluster shop-prod is gone" in text for text in texts)
+
+
+async def test_a_deleted_cluster_takes_its_findings_along(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, pulls(watch))
+        await world.minutes(2)
+        assert PULL in world.findings()
+        watch.azure.actions.delete_cluster(watch.azure.tenant.cluster("shop-prod"), TOMAS)
+        await world.minutes(8)
+        assert world.findings() == {}
+        assert world.told() == []
+
+
+async def test_five_hundred_deletions_of_a_clean_up_are_one_card(watch: Watch, azurite: Azurite) -> None:
+    watch.advance(MORNING)
+    kubelet = watch.azure.tenant.cluster("shop-prod").kubelet_object_id
+    group = pulls(watch).scope.rpartition("/providers/")[0]
+    roles = ("Reader", "AcrPull", "Network Contributor", "Key Vault Secrets User")
+    scopes = [f"{group}/providers/Microsoft.KeyVault/vaults/v{number}" for number in range(125)]
+    many = [watch.azure.actions.assign(kubelet, role, scope, TOMAS) for role in roles for scope in scopes]
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        before = len(watch.azure.requests)
+        for one in (*many, pulls(watch)):
+            unassign(watch, one)
+        await world.minutes(8)
+        listings = [
+            one for one in watch.azure.requests[before:] if one.target.split("?")[0].endswith("/roleAssignments")
+        ]
+        assert len([one for one in listings if one.target.count("/") < 7]) <= 2, "one listing, however many events"
+        # The fallback hears of what breaks, the team of everything: once, as far as it goes into a message in parts.
+        assert len(world.told()) == 1
+        cards = [post for post in watch.azure.cards("shop") if post.at > MORNING]
+        assert len({post.at for post in cards}) == 1
+        shown = sum(json.dumps(post.body).count("lost role") for post in cards)
+        assert f"{500 - shown} more" in "".join(world.told("shop"))
+        assert azurite.rows("inbox") == []
