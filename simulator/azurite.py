@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,14 @@ class Azurite:
             for table in service.list_tables():
                 with contextlib.suppress(HttpResponseError):
                     service.delete_table(table.name)
+
+    def fill(self, tables: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
+        """Put rows into tables, as rows() gave them."""
+        with TableServiceClient.from_connection_string(self.connection_string) as service:
+            for name, rows in tables.items():
+                table = service.create_table_if_not_exists(name)
+                for row in rows:
+                    table.upsert_entity({key: value for key, value in row.items() if key != "etag"})
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every row of a table, with its ETag, as anybody with a table browser sees them."""

@@ -245,9 +245,10 @@ class _Look:
         policy = replace(self._settings.policy, silences=self._stored.others.silences)
         kept = self._remembered(snapshot, grants, clusters, concerned)
         self._check()
-        await self._tables.save_grants(before, kept)
-        self._check()
+        # The findings first: an event that is dealt with again after a kill looks only at what is new to the baseline.
         await self._tables.save_findings(self._tenant_id, changes(self._stored, after, self._now, policy))
+        self._check()
+        await self._tables.save_grants(before, kept)
 
     async def _snapshot(
         self,

@@ -143,7 +143,9 @@ async def test_an_assignment_made_and_deleted_between_two_scans_is_known_from_th
     await begin(watch)
     kubelet = watch.azure.tenant.cluster("shop-prod").kubelet_object_id
     async with wired(watch, azurite, operations={"Microsoft.Authorization/roleAssignments/delete"}) as world:
-        made = watch.azure.actions.assign(kubelet, "Key Vault Secrets User", pulls(watch).scope.rpartition("/providers/")[0], TOMAS)
+        made = watch.azure.actions.assign(
+            kubelet, "Key Vault Secrets User", pulls(watch).scope.rpartition("/providers/")[0], TOMAS
+        )
         await world.minutes(1)
         unassign(watch, made)
         await world.minutes(1)
