@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.events import Change, decode
 from simulator import generate
 from simulator.azurite import Azurite
+from simulator.events import Schema, event
 
 from .conftest import ROOT, Start, Watch
 
@@ -20,7 +23,8 @@ pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 13), reason="azure-functions-runtime needs Python 3.13, the deployed version"
 )
 
-FUNCTIONS = {"scan_tenant": "0 0 */6 * * *", "settle": "0 * * * * *"}
+TIMERS = {"scan_tenant": "0 0 */6 * * *", "settle": "0 * * * * *"}
+FUNCTIONS = {*TIMERS, "on_role_change"}
 
 
 def host(watch: Watch, *names: str, **env: str) -> dict[str, Any]:
@@ -43,13 +47,16 @@ def host(watch: Watch, *names: str, **env: str) -> dict[str, Any]:
 
 def test_the_worker_sees_every_function_with_its_schedule(watch: Watch) -> None:
     found = host(watch)["functions"]
-    assert {name: bindings[0]["schedule"] for name, bindings in found.items()} == FUNCTIONS
+    assert found.keys() == FUNCTIONS
+    event = found.pop("on_role_change")
+    assert event[0]["type"] == "eventGridTrigger"
+    assert {name: bindings[0]["schedule"] for name, bindings in found.items()} == TIMERS
     assert {bindings[0]["type"] for bindings in found.values()} == {"timerTrigger"}
 
 
 def test_a_wrong_schedule_leaves_the_default(watch: Watch) -> None:
     found = host(watch, SCAN_SCHEDULE="every now and then", SETTLE_SCHEDULE="0 */2 * * * *")["functions"]
-    assert found["scan_tenant"][0]["schedule"] == FUNCTIONS["scan_tenant"]
+    assert found["scan_tenant"][0]["schedule"] == TIMERS["scan_tenant"]
     assert found["settle"][0]["schedule"] == "0 */2 * * * *"
 
 
@@ -88,6 +95,30 @@ def test_a_new_worker_tells_no_card_again(start: Start, azurite: Azurite) -> Non
         assert all(name in json.dumps(card.body) for name in found)
 
 
+def delivery(watch: Watch, folder: Path, schema: Schema) -> Path:
+    """The event of a deletion, as the host hands it to the worker."""
+    azure = watch.azure
+    gone = next(iter(azure.tenant.access))
+    azure.actions.unassign(gone.id, "Aiko Mori")
+    file = folder / f"{schema}.json"
+    file.write_text(json.dumps(event(azure.tenant.log[-1], azure.tenant.id, schema)))
+    return file
+
+
+def test_the_event_function_keeps_an_event_of_either_schema_once(
+    watch: Watch, azurite: Azurite, tmp_path: Path
+) -> None:
+    files = [delivery(watch, tmp_path, schema) for schema in ("EventGridSchema", "CloudEventSchemaV1_0")]
+    calls = [f"on_role_change={file}" for file in (*files, files[0])]
+    assert set(host(watch, *calls)["ended"].values()) == {""}
+    rows = azurite.rows("inbox")
+    assert len(rows) == 2
+    kept = [decode(json.loads(row["event"])) for row in rows]
+    assert {one.change for one in kept if one} == {Change.GRANT_DELETED}
+    assert {one.by.upn for one in kept if one} == {"aiko.mori@northwind-retail.example"}
+    assert "clientIpAddress" not in str(rows)
+
+
 HIDDEN = "c2VjcmV0LW9mLXRoZS10ZXN0"
 
 WRONG = [
@@ -101,10 +132,11 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_a_wrong_setting_fails_every_invocation_by_its_name_and_tells_no_secret(
-    watch: Watch, name: str, value: str
+    watch: Watch, tmp_path: Path, name: str, value: str
 ) -> None:
-    answer = host(watch, *FUNCTIONS, **{name: value})
-    assert answer["functions"].keys() == FUNCTIONS.keys()
+    event = delivery(watch, tmp_path, "EventGridSchema")
+    answer = host(watch, *sorted(FUNCTIONS - {"on_role_change"}), f"on_role_change={event}", **{name: value})
+    assert answer["functions"].keys() == FUNCTIONS
     assert all(name in ended for ended in answer["ended"].values())
     # The host logs the error with its traceback, source lines included, and all that the worker writes.
     shown = json.dumps(answer)

@@ -1,7 +1,7 @@
 """Plays the Functions host to Microsoft's worker library, in a process of its own: index, load, invoke.
 
 `python -m tests.worker_host FOLDER FUNCTION...` prints one JSON object: the functions that the worker indexed, and how
-each invocation ended. Plain classes stand in for the protobuf messages, whose fields the library only reads and sets.
+each invocation ended; FUNCTION=FILE invokes it with the JSON of a file. Plain classes stand in for the protobuf messages, whose fields the library only reads and sets.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,23 +91,25 @@ async def main(folder: str, wanted: list[str]) -> dict[str, Any]:
     metadata = await worker.functions_metadata_request(request())
     functions = {one.name: one for one in metadata.function_metadata_results or []}
     ended = {}
-    for name in wanted:
+    for number, asked in enumerate(wanted):
+        name, _, file = asked.partition("=")
+        data = Path(file).read_text(encoding="utf-8") if file else TIMER
         one = functions[name]
         load = SimpleNamespace(function_id=one.function_id, metadata=one)
         loaded = await worker.function_load_request(request(function_load_request=load))
         assert loaded.result.status == "Success"
         trigger = next(json.loads(text) for text in one.raw_bindings if "rigger" in json.loads(text)["type"])
         call = SimpleNamespace(
-            invocation_id=f"call-of-{name}",
+            invocation_id=f"call-{number}-of-{name}",
             function_id=one.function_id,
-            input_data=[Parameter(trigger["name"], TIMER)],
+            input_data=[Parameter(trigger["name"], data)],
             trigger_metadata={},
             trace_context=SimpleNamespace(trace_parent="", trace_state="", attributes={}),
             retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
         )
         answer = await worker.invocation_request(request(invocation_request=call))
         failed = answer.result.status != "Success"
-        ended[name] = f"{answer.result.exception.message}\n{answer.result.exception.stack_trace}" if failed else ""
+        ended[asked] = f"{answer.result.exception.message}\n{answer.result.exception.stack_trace}" if failed else ""
     bindings = {name: [json.loads(text) for text in one.raw_bindings] for name, one in functions.items()}
     return {"functions": bindings, "ended": ended}
 
