@@ -19,17 +19,22 @@ from rich.console import Console
 from rich.text import Text
 
 from shared import app
+from shared.events import received
 from shared.settings import Settings
 
 from . import Simulator, Tenant, load
 from .azurite import ROOT, Azurite
+from .eventgrid import EventGrid
+from .host import FunctionsHost
 from .story import Pause
 from .teams import Post
 
 OUTPUT = ROOT / "build" / "demo"
-LAST = datetime(2026, 10, 4, 6, tzinfo=UTC)
+LAST = datetime(2026, 10, 21, 6, tzinfo=UTC)
 PATIENCE = timedelta(days=1)
 """How often the demo scans; a real app scans every six hours."""
+QUIET = 13
+"""Minutes without an event after which the demo goes on to the next morning: longer than the grace and an update."""
 WIDTH = 1000
 """Of the picture, in pixels."""
 
@@ -46,26 +51,64 @@ class Demo:
         self.scans = 0
         self.told_pause: set[str] = set()
         self.titles: set[str] = set()
+        self.tenant_id = ""
 
     async def run(self) -> None:
-        """Scan and settle every morning, unless the story says that the app was stopped."""
+        """Scan and settle every morning, unless the story says that the app was stopped; hear events as they come."""
         now = self.azure.now
-        async with app.connect(self.settings) as clients:
+        async with app.connect(self.settings) as clients, FunctionsHost(self.on_role_change) as host:
+            grid = EventGrid(azure=self.azure, endpoint=host.url, code=host.code)
             while now <= LAST:
                 self.azure.now = now
-                for step in self.tenant.advance(now):
-                    self.say(step.at, "•", step.text, "bold")
+                self.happen(now)
                 pause = self.pause(now)
                 if pause and pause.text not in self.told_pause:
                     self.told_pause.add(pause.text)
                     self.say(pause.start, "•", pause.text, "bold")
                 if not pause:
                     report = await app.scan(clients, self.settings, now)
-                    await app.settle(clients, self.settings, now, report.snapshot.tenant_id)
-                    self.titles |= {finding.title for finding in report.findings}
+                    self.tenant_id = report.snapshot.tenant_id
                     self.scans += 1
-                    self.new_cards()
+                    await self.settle(clients, now)
+                    await self.listen(clients, grid, now + PATIENCE)
                 now += PATIENCE
+
+    async def on_role_change(self, event: Any) -> None:
+        """What function_app.py does, with the time of the story."""
+        async with app.connect_tables(self.settings) as tables:
+            await app.role_changed(tables, received(event), self.azure.now)
+
+    async def listen(self, clients: app.Clients, grid: EventGrid, until: datetime) -> None:
+        """Go through what happens before the next morning; after an event, settle ticks every minute for a while."""
+        while True:
+            ahead = [step.at for step in self.tenant.steps if step.at < until]
+            if not ahead:
+                return
+            self.azure.now = ahead[0]
+            self.happen(ahead[0])
+            grid.publish()
+            quiet = 0 if grid.pending else QUIET
+            while quiet < QUIET:
+                minute = self.azure.now + timedelta(minutes=1)
+                self.happen(minute)
+                grid.publish()
+                quiet = 0 if grid.pending else quiet + 1
+                await grid.run(minute)
+                await self.settle(clients, minute)
+
+    async def settle(self, clients: app.Clients, now: datetime) -> None:
+        """One tick of settle, and the cards that it sent."""
+        await app.settle(clients, self.settings, now, self.tenant_id)
+        assert clients.tables
+        if any(len(self.azure.cards(team)) > self.seen.get(team, 0) for team in self.azure.channels):
+            stored = await clients.tables.list_findings(self.tenant_id)
+            self.titles |= {finding.title for finding in stored.findings}
+            self.new_cards()
+
+    def happen(self, now: datetime) -> None:
+        """Let the story go on until a moment, and tell of it."""
+        for step in self.tenant.advance(now):
+            self.say(step.at, "•", step.text, "bold")
 
     def pause(self, now: datetime) -> Pause | None:
         """The pause of the story that a moment lies in."""
@@ -82,7 +125,9 @@ class Demo:
 
     def say(self, at: datetime, mark: str, text: str, style: str) -> None:
         """One line of the timeline."""
-        self.console.print(Text.assemble((f"{at:%a %d %b %Y}  ", "dim"), (f"{mark} {text}", style)), soft_wrap=True)
+        self.console.print(
+            Text.assemble((f"{at:%a %d %b %Y %H:%M}  ", "dim"), (f"{mark} {text}", style)), soft_wrap=True
+        )
 
 
 def lines(post: Post, titles: set[str]) -> list[str]:
@@ -145,7 +190,7 @@ def main() -> int:
             os.environ.update(azure.environment)
             settings = Settings.from_env({**azure.environment, "AzureWebJobsStorage": azurite.connection_string})
             demo = Demo(azure, settings, console)
-            console.print("Northwind Retail, seven months in a minute: every line with → is a card in Teams.\n")
+            console.print("Northwind Retail, eight months in a minute: every line with → is a card in Teams.\n")
             asyncio.run(demo.run())
             page = OUTPUT / "cards.html"
             page.write_text(azure.page(), encoding="utf-8")
