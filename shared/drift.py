@@ -288,8 +288,9 @@ def _hit(item: Judged, words: Words, snapshot: Snapshot) -> Hit | None:
             f"not now."
         ]
     else:
+        name = "service principal" if cluster.client_id else f"{need.identity.value} identity"
         facts |= loss_facts(loss, *item.lost) | {
-            "evidence": [line for row in item.lost[:3] for line in story(row, snapshot)]
+            "evidence": [line for row in item.lost[:3] for line in story(row, snapshot, name)]
         }
     return Hit(
         resource_id=cluster.id,
@@ -369,11 +370,11 @@ def loss_facts(row: BaselineGrant, *others: BaselineGrant) -> dict[str, Fact]:
     }
 
 
-def story(row: BaselineGrant, snapshot: Snapshot) -> list[str]:
-    """What is known of a loss, for a person: what, where, when, and who did it."""
+def story(row: BaselineGrant, snapshot: Snapshot, name: str) -> list[str]:
+    """What is known of a loss of an identity, called so, for a person: what, where, when, and who did it."""
     one = row.assignment
     role = next((role.name for role in snapshot.access.definitions if role.role_id == one.role_id), "") or one.role_id
-    holder = f"group {one.principal_id}, which the identity is in," if row.via else f"principal {one.principal_id}"
+    holder = f"group {one.principal_id}, which the {name} is in," if row.via else f"the {name} ({one.principal_id})"
     assert row.deleted_at
     when = f"{date_text(row.deleted_at)}, {row.deleted_at:%H:%M} UTC"
     if row.deleted_by:

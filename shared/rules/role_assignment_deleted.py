@@ -70,7 +70,7 @@ def role_assignment_deleted(snapshot: Snapshot) -> Iterator[Hit]:
                         "cluster": cluster.name,
                         "principal_id": identity.principal_id,
                         **loss_facts(row),
-                        "evidence": story(row, snapshot),
+                        "evidence": story(row, snapshot, identity.name),
                     },
                     lost_at=row.deleted_at,
                 )
