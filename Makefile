@@ -29,8 +29,9 @@ check: $(INSTALLED) ## Lint, types, generated docs
 	$(BIN)/mypy --strict shared function_app.py
 	$(BIN)/python -m shared.rules --check docs/rules.md
 
-bench: $(INSTALLED) ## Our reading of Graph beside the SDK's typed one
+bench: $(INSTALLED) ## Our reading of Graph beside the SDK's typed one, and the event path
 	$(BIN)/python -m bench.graph
+	$(BIN)/python -m bench.drift
 
 docs: $(INSTALLED) ## Write docs/rules.md from the rules
 	$(BIN)/python -m shared.rules docs/rules.md

@@ -1,0 +1,156 @@
+"""The event path with a slow Azure: event to durable record, end of the grace to the accepted card, and a clean-up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from shared import app
+from shared.settings import Settings
+from simulator import Simulator, load
+from simulator.azurite import Azurite
+from simulator.events import event
+
+LATENCY = 0.1
+MORNING = datetime(2026, 10, 12, 6, tzinfo=UTC)
+MANY = 500
+
+
+class Relay(threading.Thread):
+    """Stands before Azurite and lets every request travel for LATENCY, as the simulator does for Azure."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.latency = 0.0
+        self.port = 0
+        self._target = port
+        self._ready = threading.Event()
+        self.start()
+        self._ready.wait()
+
+    def run(self) -> None:
+        """Serve until the process ends."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._meet, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await server.serve_forever()
+
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        loop = asyncio.get_running_loop()
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, late: bool) -> None:
+            while data := await source.read(65_536):
+                loop.call_later(self.latency if late else 0, sink.write, data)
+            loop.call_later(self.latency, sink.close)
+
+        with contextlib.suppress(OSError):
+            await asyncio.gather(pump(reader, back, late=True), pump(there, writer, late=False))
+
+
+@contextmanager
+def world() -> Iterator[tuple[Simulator, Settings, Relay]]:
+    """The retailer with its identities, Azurite beside it, and the settings for both."""
+    with tempfile.TemporaryDirectory() as folder, Simulator(load("retailer")) as azure:
+        azurite = Azurite(Path(folder))
+        azurite.start()
+        try:
+            os.environ.update(azure.environment)
+            relay = Relay(azurite.port)
+            storage = azurite.connection_string.replace(f":{azurite.port}/", f":{relay.port}/")
+            yield azure, Settings.from_env({**azure.environment, "AzureWebJobsStorage": storage}), relay
+        finally:
+            azurite.stop()
+
+
+async def begin(azure: Simulator, settings: Settings, extra: int) -> list[str]:
+    """One scan of a healthy tenant, with so many assignments more of one identity; gives the ids to delete."""
+    azure.tenant.advance(MORNING)
+    azure.now = MORNING
+    kubelet = azure.tenant.cluster("shop-prod").kubelet_object_id
+    pull = next(one for one in azure.tenant.access if one.principal_id == kubelet)
+    group = pull.scope.rpartition("/providers/")[0]
+    made = [
+        azure.actions.assign(kubelet, "Reader", f"{group}/providers/Microsoft.KeyVault/vaults/v{number}", "Tomas Berg")
+        for number in range(extra)
+    ]
+    async with app.connect(settings) as clients:
+        await app.scan(clients, settings, MORNING)
+        await app.settle(clients, settings, MORNING)
+    return [pull.id, *(one.id for one in made)]
+
+
+async def measure(extra: int) -> dict[str, float]:
+    """Seconds of each stage, and the requests to Azure of the two settles."""
+    with world() as (azure, settings, relay):
+        ids = await begin(azure, settings, extra)
+        azure.latency = relay.latency = LATENCY
+        before = len(azure.tenant.log)
+        for one in ids:
+            azure.actions.unassign(one, "Tomas Berg")
+        events = [event(one, azure.tenant.id, "EventGridSchema") for one in azure.tenant.log[before:]]
+        began = time.perf_counter()
+        # The host runs events beside each other; each invocation connects by itself, token included.
+        await asyncio.gather(*(keep(settings, one, azure.now) for one in events[:1]))
+        first = time.perf_counter() - began
+        for start in range(1, len(events), 50):
+            await asyncio.gather(*(keep(settings, one, azure.now) for one in events[start : start + 50]))
+        figures = {"record": first}
+        for name, moment in (("drain", MORNING + timedelta(minutes=1)), ("tell", MORNING + timedelta(minutes=6))):
+            asked, began = len(azure.requests), time.perf_counter()
+            azure.now = moment
+            async with app.connect(settings) as clients:
+                settled = await app.settle(clients, settings, moment)
+            figures[name] = time.perf_counter() - began
+            figures[f"{name} requests"] = len(azure.requests) - asked
+        assert settled.accepted, "no card was accepted"
+        return figures
+
+
+async def keep(settings: Settings, one: dict[str, object], now: datetime) -> None:
+    """What on_role_change does with an event."""
+    async with app.connect_tables(settings) as tables:
+        await app.role_changed(tables, one, now)
+
+
+def table() -> Table:
+    """The figures beside what issue and design ask for."""
+    one, many = asyncio.run(measure(0)), asyncio.run(measure(MANY - 1))
+    found = Table(
+        box=None,
+        title=f"the event path, {LATENCY * 1000:.0f} ms a request to Azure and to storage",
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+    )
+    for heading in ("", "seconds", "at most", "requests to Azure"):
+        found.add_column(heading, justify="left" if not heading else "right")
+    for label, seconds, most, requests in (
+        ("event to durable record, connecting included", one["record"], 1, ""),
+        ("one event: settle drains the inbox", one["drain"], "", one["drain requests"]),
+        ("end of the grace to the accepted card", one["tell"], 90, one["tell requests"]),
+        (f"{MANY} events: settle drains the inbox", many["drain"], 60, many["drain requests"]),
+        (f"{MANY} events: looks again and tells", many["tell"], 60, many["tell requests"]),
+    ):
+        found.add_row(label, f"{seconds:.2f}", str(most), f"{requests:.0f}" if requests else "")
+    found.caption = "storage by connection string; an identity's first token is one request more"
+    found.caption_justify = "left"
+    return found
+
+
+if __name__ == "__main__":
+    Console(width=120, highlight=False).print(table())
