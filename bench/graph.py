@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 LATENCY = 0.1
 EXPIRING = 100
 SUBSCRIPTIONS, CLUSTERS = 20, 40
-BEFORE, AFTER = ("token for ARM", "subscriptions", "clusters", "token for Graph"), ("owners", "resource groups")
+BEFORE = ("token for ARM", "subscriptions", "clusters", "token for Graph")
+AFTER = ("owners", "owners of service principals", "accounts of owners")
 """What a whole scan asks one after the other around Graph's longest chain, one request each at least."""
 
 

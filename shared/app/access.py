@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,8 @@ class Reading:
     """What was read of access, what could not be, and what is needed to compare it with the baseline."""
 
     access: Access = Access()
+    principals: tuple[ServicePrincipal, ...] = ()
+    """The service principals that clusters sign in as."""
     unread: tuple[Unread, ...] = ()
     watched: Mapping[str, drift.Watched] = field(default_factory=dict)
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -41,7 +44,6 @@ class Reading:
 async def read_access(
     clients: Clients,
     clusters: Sequence[ManagedCluster],
-    service_principals: Sequence[ServicePrincipal],
     known: Mapping[str, BaselineGrant],
     *,
     subscriptions: Sequence[str],
@@ -55,8 +57,13 @@ async def read_access(
     Registries are looked for in `registries`, or else in the same subscriptions.
     """
     unread: list[Unread] = []
-    found, gone, federated = await _identities(clients, clusters, subscriptions, identities, unread)
-    around = world(identities=found, service_principals=service_principals)
+    behind = sorted({cluster.client_id for cluster in clusters if cluster.client_id})
+    (found, gone, federated), (principals, refused) = await asyncio.gather(
+        _identities(clients, clusters, subscriptions, identities, unread),
+        clients.entra.list_principals_of(behind),
+    )
+    unread += refused
+    around = world(identities=found, service_principals=principals)
     watched = drift.watched(clusters, around, Access(identities=tuple(found), federated=tuple(federated)))
     memberships, lost, missing = await clients.entra.list_memberships(sorted(watched))
     unread += missing
@@ -92,6 +99,7 @@ async def read_access(
     dark = {name.lower() for name in wanted_in} - {name.lower() for name, _ in listings}
     subnets = await each(_subnets(clusters), clients.resources.get_subnet, unread)
     return Reading(
+        principals=tuple(principals),
         access=replace(
             access,
             registries=tuple(one for _, some in listings for one in some),

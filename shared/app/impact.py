@@ -13,7 +13,6 @@ from ..settings import Settings
 from .access import read_access
 from .connect import Clients
 from .estate import Progress, read_azure, silent
-from .reads import each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +32,9 @@ async def impact(clients: Clients, settings: Settings, now: datetime, progress: 
     """Read the tenant's clusters and what they may do now; stores nothing. Raises ReadError."""
     estate = await read_azure(clients.aks, settings, {}, progress)
     unread = list(estate.unread)
-    behind = sorted({one.client_id for one in estate.clusters if one.client_id})
-    principals = [one for _, one in await each(behind, clients.entra.get_service_principal, unread) if one]
     subscriptions = [one.subscription_id for one in estate.subscriptions]
-    reading = await read_access(clients, estate.clusters, principals, {}, subscriptions=subscriptions)
-    snapshot = Snapshot(taken=now, tenant_id="", clusters=estate.clusters, service_principals=tuple(principals))
+    reading = await read_access(clients, estate.clusters, {}, subscriptions=subscriptions)
+    snapshot = Snapshot(taken=now, tenant_id="", clusters=estate.clusters, service_principals=reading.principals)
     access = reading.access
     granted = drift.held_now(access)
     around = drift.surroundings(snapshot, access)

@@ -6,7 +6,7 @@ An event is a hint; what counts is what ARM says now. A read that fails leaves e
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ from ..clients.rows import ClusterRow, InboxRow, ScanRow
 from ..clients.tables import Stored, Tables
 from ..events import Change, EventError, RoleChange, decode
 from ..findings import Finding, Observed, evaluate, reconcile
-from ..model import ManagedCluster, ServicePrincipal, Snapshot, Unread
+from ..model import Snapshot, Unread
 from ..rules import DRIFT
 from ..settings import Settings
 from ..text import visible
@@ -264,10 +264,9 @@ class _Look:
         found = [one for _, one in await each(concerned.values(), self._clients.aks.get_cluster, unread)]
         subscription_ids = sorted({one.subscription_id for one in found})
         subscriptions = await each(subscription_ids, self._clients.aks.get_subscription, [])
-        principals = await self._principals(found, unread)
         identities = [one for key in concerned if key in clusters for one in clusters[key].identities]
         reading = await read_access(
-            self._clients, found, principals, grants, subscriptions=(), identities=identities, registries=sorted(scopes)
+            self._clients, found, grants, subscriptions=(), identities=identities, registries=sorted(scopes)
         )
         partial = {key for key in (last.unread if last else ()) if key.startswith(f"{RoleAssignment.__name__} ")}
         whole = {one for one in scopes if f"{RoleAssignment.__name__} /subscriptions/{one}" not in partial}
@@ -278,15 +277,10 @@ class _Look:
             thresholds=self._settings.thresholds,
             subscriptions=tuple(one for _, one in subscriptions),
             clusters=tuple(found),
-            service_principals=tuple(principals),
+            service_principals=reading.principals,
             access=access,
             unread=(*unread, *reading.unread),
         )
-
-    async def _principals(self, clusters: Iterable[ManagedCluster], unread: list[Unread]) -> list[ServicePrincipal]:
-        behind = sorted({one.client_id for one in clusters if one.client_id})
-        answers = await each(behind, self._clients.entra.get_service_principal, unread)
-        return [one for _, one in answers if one]
 
     async def _ask(self, observed: Observed) -> tuple[dict[str, str], list[tuple[str, RoleAssignment]]]:
         """Ask ARM itself for what is about to be told: why that failed, by fingerprint, and what is held after all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -42,10 +43,12 @@ async def read_owners(
 
     wanted = [path for finding in observed.findings for path in (finding.resource_id, *related(finding))]
     graph = [path for path in wanted if path.startswith(("/applications/", "/servicePrincipals/"))]
-    owners, unread = await graph_owners(clients.entra, snapshot.applications, graph)
     clusters = {one.id.lower(): one for one in snapshot.clusters}
     concerned = [clusters[one.resource_id.lower()] for one in observed.findings if one.resource_id.lower() in clusters]
-    groups, more = await _resource_group_tags(clients.aks, {one.subscription_id for one in concerned})
+    (owners, unread), (groups, more) = await asyncio.gather(
+        graph_owners(clients.entra, snapshot.applications, graph),
+        _resource_group_tags(clients.aks, {one.subscription_id for one in concerned}),
+    )
     subscriptions = {one.subscription_id: one for one in snapshot.subscriptions}
     directory = Directory(
         owners=owners,

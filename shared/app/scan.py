@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -65,13 +66,12 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     estate = await read_azure(clients.aks, settings, scopes, progress)
     tenant_id = await tenant_of(clients.aks, estate, last)
     stored = await tables.list_findings(tenant_id) if tables else Stored()
-    snapshot = await read_entra(clients.entra, settings, estate, stored, clusters, last, tenant_id, now, progress)
-    reading = await read_access(
-        clients,
-        snapshot.clusters,
-        snapshot.service_principals,
-        known,
-        subscriptions=[one.subscription_id for one in snapshot.subscriptions],
+    # Beside each other: the listings of Graph are the longest chain of a scan, and rights do not wait for them.
+    snapshot, reading = await asyncio.gather(
+        read_entra(clients.entra, settings, estate, stored, clusters, last, tenant_id, now, progress),
+        read_access(
+            clients, estate.clusters, known, subscriptions=[one.subscription_id for one in estate.subscriptions]
+        ),
     )
     aside = await tables.list_inbox(aside=True) if tables else []
     snapshot = replace(
