@@ -378,10 +378,9 @@ class Entra:
                 except ReadError as error:
                     unread.append(error.unread)
 
-        # The first goes alone: over HTTP/2 the others share its connection, and what is refused there is refused for all.
+        # The first goes alone: over HTTP/2 the others share its connection, once it is there.
         for some in (parts[:1], parts[1:]):
-            if not any(one.permission for one in unread):
-                await asyncio.gather(*map(read, some))
+            await asyncio.gather(*map(read, some))
         return found, gone, unread
 
     async def _related(
