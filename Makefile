@@ -4,7 +4,7 @@ VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed node_modules/.package-lock.json
 
-.PHONY: demo test check infra package deploy-test tools bench mutants docs requirements clean
+.PHONY: demo test check infra package deploy-test tools bench audit mutants docs requirements clean
 
 demo: $(INSTALLED) ## Run the retailer's story against the simulator; leaves build/demo/
 	$(BIN)/python -m simulator.demo
@@ -32,6 +32,9 @@ check: $(INSTALLED) ## Lint, types, generated docs
 bench: $(INSTALLED) ## Our reading of Graph beside the SDK's typed one, and the event path
 	$(BIN)/python -m bench.graph
 	$(BIN)/python -m bench.drift
+
+audit: $(INSTALLED) ## bandit over the code, pip-audit over the pinned packages
+	$(BIN)/python -m tests.audit
 
 mutants: $(INSTALLED) ## Break each invariant of the design by a patch: the tests must notice
 	$(BIN)/python -m tests.mutants

@@ -41,7 +41,7 @@ class Severity(IntEnum):
 class CredentialKind(StrEnum):
     """What a credential is; Graph keeps the two kinds in two lists."""
 
-    SECRET = "secret"  # noqa: S105
+    SECRET = "secret"  # noqa: S105  # nosec B105
     CERTIFICATE = "certificate"
 
 

@@ -207,7 +207,7 @@ class _Persistent(BaseMiddleware):
                 if attempt + 1 == self._patience.attempts:
                     raise
             # Jitter, so that the chains of one scan do not come back together.
-            await asyncio.sleep(self._patience.backoff * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(self._patience.backoff * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311  # nosec B311
         raise AssertionError("unreachable")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shared import app
 from simulator import Fault, az
 from simulator.access import RoleAssignment
 from simulator.azurite import Azurite
@@ -210,8 +211,6 @@ async def test_a_stranger_and_a_riddle_stop_nothing(watch: Watch, azurite: Azuri
         async with watch.clients() as clients:
             assert clients.tables
             for one in (stranger, riddle):
-                from shared import app
-
                 assert await app.role_changed(clients.tables, one, watch.azure.now)
         unassign(watch, pulls(watch))
         await world.minutes(7)
@@ -324,8 +323,6 @@ async def test_a_scan_that_read_before_the_event_does_not_undo_it(watch: Watch, 
         watch.azure.tenant.access.put(gone)
         began = MORNING - timedelta(seconds=1)
         async with watch.clients() as clients:
-            from shared import app
-
             await app.scan(clients, watch.settings, began)
         watch.azure.tenant.access.remove(gone.id)
         assert world.findings().keys() == {PULL, REMOVED}
@@ -383,3 +380,32 @@ async def test_five_hundred_deletions_of_a_clean_up_are_one_card(watch: Watch, a
         shown = sum(json.dumps(post.body).count("lost role") for post in cards)
         assert f"{500 - shown} more" in "".join(world.told("shop"))
         assert azurite.rows("inbox") == []
+
+
+async def test_a_forged_event_tells_nothing(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    held = pulls(watch)
+    forged = {
+        "id": "forged",
+        "eventType": "Microsoft.Resources.ResourceDeleteSuccess",
+        "eventTime": MORNING.isoformat(),
+        "data": {"operationName": "Microsoft.Authorization/roleAssignments/delete", "resourceUri": held.id},
+    }
+    async with wired(watch, azurite) as world:
+        assert world.clients.tables
+        assert await app.role_changed(world.clients.tables, forged, MORNING)
+        await world.minutes(35)
+        assert world.findings() == {}
+        assert world.told() == []
+        assert azurite.rows("inbox") == []
+
+
+async def test_nothing_is_ever_written_into_the_tenant(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, pulls(watch))
+        await world.minutes(7)
+        assert world.told()
+    sent = {(one.host, one.method, one.target.partition("?")[0]) for one in watch.azure.requests if one.method != "GET"}
+    assert {host for host, *_ in sent} == {"graph", "teams"}
+    assert {(method, path) for host, method, path in sent if host == "graph"} == {("POST", "/v1.0/$batch")}
