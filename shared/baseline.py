@@ -27,7 +27,8 @@ def observe(
     """The baseline after the listings of the subscriptions `read`, which began at a moment.
 
     `members` are the watched identities in each group, by lower-case id of the group; `last` is the start of the scan
-    before. A row deleted after the observation began stays deleted: the listing may be older than the deletion.
+    before. A row deleted after the observation began stays deleted: the listing may be older than the deletion. `live`
+    may hold rows of subscriptions that were not read, as they were seen last: those bring nothing back.
     """
     after = dict(known)
     listed = {row.key: row for row in merged(live)}
@@ -36,10 +37,10 @@ def observe(
         seen = frozenset(members.get(row.principal_id.lower(), ()))
         if old is None:
             after[key] = BaselineGrant(assignment=row, first_seen=began, via=tuple(sorted(seen)))
-        elif old.deleted_at is None or began > old.deleted_at:
+        elif old.deleted_at is None or (began > old.deleted_at and _would_be_listed(row, read)):
             after[key] = replace(
                 old,
-                assignment=replace(row, id=old.assignment.id, listed_in=row.listed_in | old.assignment.listed_in),
+                assignment=_as_known(old.assignment, row),
                 via=tuple(sorted(seen | set(old.via))),
                 deleted_at=None,
                 deleted_after=None,
@@ -72,13 +73,24 @@ def deleted(
     return {**known, key: replace(old, deleted_at=moment, deleted_after=None, deleted_by=by or old.deleted_by)}
 
 
-def standing(live: Iterable[RoleAssignment], known: Grants, began: datetime) -> tuple[RoleAssignment, ...]:
-    """What of the listings still counts: a row deleted since they began is in them by mistake."""
-    return tuple(
-        row
-        for row in live
-        if not ((old := known.get(row.key)) and old.deleted_at is not None and old.deleted_at >= began)
-    )
+def standing(live: Iterable[RoleAssignment], grants: Grants) -> tuple[RoleAssignment, ...]:
+    """What of the listings still counts, by the baseline after them: what is lost there is in them by mistake."""
+    return tuple(row for row in live if not ((known := grants.get(row.key)) and known.lost))
+
+
+def _as_known(old: RoleAssignment, row: RoleAssignment) -> RoleAssignment:
+    """A row as it was first written, if nothing but its spelling differs: each listing names roles by its own path."""
+    listed_in = row.listed_in | old.listed_in
+    same = all(
+        one.lower() == other.lower()
+        for one, other in (
+            (old.principal_id, row.principal_id),
+            (old.role_id, row.role_id),
+            (old.scope, row.scope),
+            (old.principal_type, row.principal_type),
+        )
+    ) and (old.condition, old.condition_version) == (row.condition, row.condition_version)
+    return replace(old if same else row, id=old.id, listed_in=listed_in)
 
 
 def _would_be_listed(assignment: RoleAssignment, read: Collection[str]) -> bool:
@@ -88,4 +100,4 @@ def _would_be_listed(assignment: RoleAssignment, read: Collection[str]) -> bool:
         return subscription in read
     if level(assignment.scope) is Level.ROOT:
         return bool(read)
-    return any(one in read for one in assignment.listed_in)
+    return any(one.lower() in read for one in assignment.listed_in)

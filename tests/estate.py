@@ -27,6 +27,7 @@ from shared.rules import DRIFT
 
 from .builders import NOW, SUBSCRIPTION, TENANT_ID, after, subscription
 
+OTHER = "22222222-2222-4222-8222-222222222222"
 S = f"/subscriptions/{SUBSCRIPTION}"
 MG = "/providers/Microsoft.Management/managementGroups/platform"
 NODES = f"{S}/resourceGroups/MC_shop_prod-weu_westeurope"
@@ -161,7 +162,7 @@ class Estate:
         grants = baseline.observe(self.known, live, read=read, members=members, began=now, last=self.last)
         principals = (CONTROL_ID, KUBELET_ID)
         access = Access(
-            assignments=baseline.standing(live, self.known, now),
+            assignments=baseline.standing(live, grants),
             listed=read,
             definitions=(*ROLES.values(), CUSTOM),
             memberships=tuple(
@@ -250,6 +251,13 @@ def worlds() -> list[Snapshot]:
         estate.scan(NOW)
         estate.groups.clear()
         found.append(estate.snapshot(after(1)))
+    for rule, (role, _, principal_id) in NEEDED.items():
+        estate = whole({rule})
+        above = assignment(role, MG, principal_id)
+        estate.live.append(above)
+        estate.scan(NOW)
+        estate.live[-1] = replace(above, listed_in=frozenset({OTHER}))
+        found.append(estate.snapshot(after(1), listed=(SUBSCRIPTION, OTHER)))
     estate = whole()
     estate.identities = (CONTROL,)
     found.append(estate.snapshot())

@@ -141,7 +141,7 @@ def compared(snapshot: Snapshot, reading: Reading, known: Grants, previous: date
         began=snapshot.taken,
         last=previous,
     )
-    live = baseline.standing(access.assignments, known, snapshot.taken)
+    live = baseline.standing(access.assignments, grants)
     return replace(snapshot, access=replace(access, assignments=live, baseline=tuple(grants.values())))
 
 
