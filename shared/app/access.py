@@ -71,17 +71,15 @@ async def read_access(
     for membership in memberships:
         for group in membership.groups:
             members.setdefault(group.lower(), set()).add(membership.principal_id.lower())
-    wanted = watched.keys() | members.keys()
+    near = watched.keys() | members.keys()
+    remembered = [row for row in known.values() if near & {row.assignment.principal_id.lower(), *row.holders}]
+    # What the baseline holds is looked for, whether or not it can be told today whose it is.
+    wanted = near | {row.assignment.principal_id.lower() for row in known.values()}
     assignments, listed = await _assignments(clients, subscriptions, wanted, unread)
     # Where nothing was listed now, what was seen last stands, unless it is known to be gone.
     assignments += [
-        row.assignment
-        for row in known.values()
-        if not row.lost
-        and row.assignment.principal_id.lower() in wanted
-        and _subscriptions(row.assignment).isdisjoint(listed)
+        row.assignment for row in remembered if not row.lost and _subscriptions(row.assignment).isdisjoint(listed)
     ]
-    remembered = [row for row in known.values() if wanted & {row.assignment.principal_id.lower(), *row.holders}]
     every = [*assignments, *(row.assignment for row in remembered)]
     definitions = await _definitions(clients, every, listed, unread)
     access = Access(
