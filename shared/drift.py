@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ from .access import (
     FederatedIdentityCredential,
     Membership,
     RoleDefinition,
+    UserAssignedIdentity,
     reaches,
     subscription_of,
 )
@@ -20,8 +21,8 @@ from .needs import GRANT, Cause, Identity, Need, Unknown, World, judge, needs, p
 from .permissions import Grants, Verdict, equivalent, grants, permits
 from .rule import Fact, Hit, Runbook, date_text, fingerprint
 
-BEHIND = (FederatedIdentityCredential, Membership, ServicePrincipal)
-"""What tells which identities stand behind a cluster, besides the identities themselves."""
+_BEHIND = (ManagedCluster, UserAssignedIdentity, FederatedIdentityCredential, Membership, ServicePrincipal)
+"""What tells which identities stand behind clusters."""
 
 REMOVED = "role_assignment_deleted"
 """The rule whose findings are the evidence of the others."""
@@ -56,6 +57,8 @@ class Judged:
     """The grants that gave it and are gone, the latest loss first."""
     by: tuple[str, ...] = ()
     """The scopes of the grants that give it now."""
+    through_group: bool = False
+    """Whether it was ever held through a group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,16 @@ def watched(clusters: Sequence[ManagedCluster], around: World, access: Access) -
     return found
 
 
+def blurred(snapshot: Snapshot, clusters: Iterable[ManagedCluster]) -> bool:
+    """Whether it is not known in full which identities stand behind these clusters."""
+    around = surroundings(snapshot)
+    return any(one.kind in _BEHIND for one in snapshot.unread) or any(
+        isinstance(principal(cluster, identity, around), Unknown)
+        for cluster in clusters
+        for identity in (Identity.CLUSTER, Identity.KUBELET)
+    )
+
+
 def held_now(access: Access) -> Grants:
     """What everybody holds now."""
     return grants(access.assignments, access.definitions, access.memberships)
@@ -152,7 +165,7 @@ def judged(snapshot: Snapshot) -> tuple[Judged | Blind, ...]:
     found: list[Judged | Blind] = []
     for cluster in snapshot.clusters:
         found += (_blind(cluster, unknown) for unknown in unknowns(cluster, around))
-        hidden = _hidden_registries(cluster, around, ever, access)
+        hidden = _hidden_pulls(cluster, around, ever, access)
         if hidden:
             found.append(Blind(cluster=cluster, rules=(PULL,), why=hidden))
         for need in (*needs(cluster, around), *pulls(cluster, ever, access.registries, around)):
@@ -188,13 +201,15 @@ def _judge(
             permits(role, action, data=True) for action in need.data_actions
         )
 
+    before = judge(need, ever)
     return Judged(
         cluster=cluster,
         need=need,
         now=verdict,
-        before=judge(need, ever).verdict,
+        before=before.verdict,
         lost=tuple(row for row in lost if gave(row)),
         by=tuple(grant.assignment.scope for grant in answer.grants),
+        through_group=any(grant.group for grant in before.grants),
     )
 
 
@@ -208,10 +223,12 @@ def _blind(cluster: ManagedCluster, unknown: Unknown) -> Blind:
     return Blind(cluster=cluster, rules=rules, why=str(unknown.cause))
 
 
-def _hidden_registries(cluster: ManagedCluster, around: World, ever: Grants, access: Access) -> str:
-    """Why the registries of a cluster are not all known; empty if they are, or if none is behind what it may do."""
+def _hidden_pulls(cluster: ManagedCluster, around: World, ever: Grants, access: Access) -> str:
+    """Why not all is known that a cluster may pull or might; empty if it is."""
     kubelet = principal(cluster, Identity.KUBELET, around)
     for grant in ever.of(kubelet) if isinstance(kubelet, str) else ():
+        if grant.definition is None:
+            return f"role {grant.assignment.role_id} could not be read"
         own = subscription_of(grant.assignment.scope)
         for name in {own} if own else grant.assignment.listed_in:
             if name.lower() not in access.registries_of:
@@ -234,11 +251,11 @@ def hits(snapshot: Snapshot, rule: str, words: Words) -> Iterator[Hit]:
         cluster = item.cluster
         if isinstance(item, Blind):
             if rule in item.rules:
-                yield _doubt(cluster, "", item.why)
+                yield doubt(cluster, "", item.why)
         elif item.need.rule == rule:
             if item.now >= Verdict.MAYBE:
                 # Told by the scope of a grant or by its own, it is held: whatever else could not be read.
-                yield from (_held(cluster, key) for key in dict.fromkeys((item.need.key, *map(str.lower, item.by))))
+                yield from (held(cluster, key) for key in dict.fromkeys((item.need.key, *map(str.lower, item.by))))
             hit = _hit(item, words, snapshot)
             if hit:
                 # One lost grant may have opened many registries: one finding that names them all.
@@ -247,11 +264,13 @@ def hits(snapshot: Snapshot, rule: str, words: Words) -> Iterator[Hit]:
     yield from told.values()
 
 
-def _doubt(cluster: ManagedCluster, key: str, why: str) -> Hit:
+def doubt(cluster: ManagedCluster, key: str, why: str) -> Hit:
+    """What says that nothing can be said of one key of a cluster, or with an empty key of all of them."""
     return Hit(resource_id=cluster.id, resource_name=cluster.name, key=key, title="", facts={}, doubt=why)
 
 
-def _held(cluster: ManagedCluster, key: str) -> Hit:
+def held(cluster: ManagedCluster, key: str) -> Hit:
+    """What says that one key of a cluster is surely no problem."""
     return Hit(resource_id=cluster.id, resource_name=cluster.name, key=key, title="", facts={}, held=True)
 
 
@@ -259,10 +278,10 @@ def _hit(item: Judged, words: Words, snapshot: Snapshot) -> Hit | None:
     cluster, need = item.cluster, item.need
     loss = _main(item)
     key = _key(need, loss)
-    if item.now is Verdict.UNKNOWN:
-        return _doubt(cluster, key, "whether it is held could not be read")
     if item.now >= Verdict.MAYBE:
         return None
+    if Verdict.UNKNOWN in (item.now, item.before):
+        return doubt(cluster, key, "whether it is held, or ever was, could not be read")
     held_before = item.before >= Verdict.MAYBE
     if not held_before and not need.certain:
         return None
@@ -281,11 +300,14 @@ def _hit(item: Judged, words: Words, snapshot: Snapshot) -> Hit | None:
             severity=severity,
             variant="never",
         )
+    variant = "lost" if loss else "left" if item.through_group else "moved"
     if loss is None:
-        # The assignment is still there: the identity has left the group that holds it.
+        # The assignment is still there, and does not count here any more.
+        identity = f"The {need.identity.value} identity ({need.principal_id})"
         facts["evidence"] = [
-            f"The {need.identity.value} identity ({need.principal_id}) was in a group that holds this right, and is "
-            f"not now."
+            f"{identity} was in a group that holds this right, and is not now."
+            if item.through_group
+            else f"{identity} still has the role assignment that gave this right, but it does not reach here any more."
         ]
     else:
         name = "service principal" if cluster.client_id else f"{need.identity.value} identity"
@@ -299,7 +321,7 @@ def _hit(item: Judged, words: Words, snapshot: Snapshot) -> Hit | None:
         title=title,
         facts=facts,
         severity=severity,
-        variant="lost" if loss else "left",
+        variant=variant,
         lost_at=loss.deleted_at if loss else snapshot.taken,
         includes=tuple(fingerprint(REMOVED, cluster.id, removal_key(row, need.principal_id)) for row in item.lost),
     )
@@ -311,9 +333,13 @@ def _key(need: Need, loss: BaselineGrant | None) -> str:
 
 
 def _main(item: Judged) -> BaselineGrant | None:
-    """The lost grant to restore: the identity's own before a group's, then the latest."""
-    own = [row for row in item.lost if not row.via]
-    return next(iter(own or item.lost), None)
+    """The lost grant to restore: the identity's own before a group's, then the widest.
+
+    Not the latest: the log may put two losses of a moment in another order, and this one names the finding.
+    """
+    return min(
+        item.lost, key=lambda row: (bool(row.via), row.assignment.scope.lower(), row.assignment.key), default=None
+    )
 
 
 def _both(one: Hit, other: Hit) -> Hit:
@@ -326,7 +352,7 @@ def _both(one: Hit, other: Hit) -> Hit:
     first = names[0].split(" and ")[0]
     name = f"{first} and {more} more"
     facts = {**one.facts, "targets": targets, "target": name}
-    title = one.title.replace(str(one.facts["target"]), name)
+    title = one.title.removesuffix(names[0]) + name
     includes = tuple(dict.fromkeys((*one.includes, *other.includes)))
     return Hit(
         resource_id=one.resource_id,
@@ -394,29 +420,57 @@ def story(row: BaselineGrant, snapshot: Snapshot, name: str) -> list[str]:
     return lines
 
 
-def settled(snapshot: Snapshot) -> frozenset[str]:
-    """The lost rows of the baseline, by lower-case assignment id, that need not be remembered any more.
+def again(snapshot: Snapshot) -> dict[tuple[str, str], Verdict]:
+    """Whether what a lost row of the baseline gave is held again, by lower-case assignment id and holder.
 
-    Their right is held again by another grant, or all that they gave a cluster is.
+    By an equal grant, or since all that rests on it is held; UNKNOWN where that could not be judged. What counted for
+    nobody who is behind a cluster now is made good.
     """
     access = snapshot.access
     now = held_now(access)
     definitions = {one.role_id: one for one in access.definitions}
-    resting: dict[str, list[Judged]] = {}
+    unread = {one.kind for one in snapshot.unread}
+    resting: dict[tuple[str, str], list[Verdict]] = {}
+    blind = set()
     for item in judged(snapshot):
-        if isinstance(item, Judged):
-            for row in item.lost:
-                resting.setdefault(row.assignment.key, []).append(item)
-    done = set()
-    for row in access.baseline:
-        if not row.lost:
+        if isinstance(item, Blind):
+            blind.add(item.cluster.id)
             continue
-        role = definitions.get(row.assignment.role_id)
-        again = role is not None and all(equivalent(now, holder, role, row.assignment.scope) for holder in row.holders)
-        needed = resting.get(row.assignment.key, [])
-        if again or (needed and all(item.now >= Verdict.MAYBE for item in needed)):
-            done.add(row.assignment.key)
-    return frozenset(done)
+        for row in item.lost:
+            resting.setdefault((row.assignment.key, item.need.principal_id.lower()), []).append(item.now)
+    people = watched(snapshot.clusters, surroundings(snapshot), access)
+    nobody = Verdict.UNKNOWN if blurred(snapshot, snapshot.clusters) else Verdict.YES
+
+    def judge_one(row: BaselineGrant, holder: str) -> Verdict:
+        one, role = row.assignment, definitions.get(row.assignment.role_id)
+        identity = people.get(holder)
+        if identity is None:
+            return nobody
+        if equivalent(now, holder, one, role):
+            return Verdict.YES
+        if needed := resting.get((one.key, holder)):
+            worst = min(needed)
+            hidden = any(cluster.id in blind for cluster in identity.clusters)
+            return worst if worst < Verdict.MAYBE else Verdict.UNKNOWN if hidden else Verdict.YES
+        if row.via and now.complete(holder) and one.principal_id.lower() not in now.groups[holder]:
+            # It left the group before the group lost this.
+            return Verdict.YES
+        dark = role is None and RoleDefinition in unread
+        unclear = any(grant.definition is None and reaches(grant.assignment, one.scope) for grant in now.of(holder))
+        return Verdict.UNKNOWN if dark or unclear or not now.complete(holder) else Verdict.NO
+
+    return {
+        (row.assignment.key, holder): judge_one(row, holder)
+        for row in access.baseline
+        if row.lost
+        for holder in row.holders
+    }
+
+
+def settled(snapshot: Snapshot) -> frozenset[str]:
+    """The lost rows of the baseline, by lower-case assignment id, that need not be remembered any more."""
+    verdicts = again(snapshot)
+    return frozenset(key for key, _ in verdicts) - {key for (key, _), one in verdicts.items() if one < Verdict.YES}
 
 
 SHOW = (
@@ -427,7 +481,7 @@ SHOW = (
 
 
 def runbooks(symptom: str, cause: str, durable: str, *, caveat: str = CACHED) -> dict[str, Runbook]:
-    """The runbooks of a rule about a need: lost, left with the group that held it, or never seen held."""
+    """The runbooks of a rule about a need: lost, left with its group, moved away from it, or never seen held."""
     general = Runbook(symptom=symptom, cause=cause, confirm=SHOW, fix=GRANT, durable=durable, caveat=caveat)
     return {
         "lost": replace(general, fix=RESTORE),
@@ -435,6 +489,10 @@ def runbooks(symptom: str, cause: str, durable: str, *, caveat: str = CACHED) ->
             general,
             cause="The identity was taken out of the group that holds this right. " + cause,
             durable=f"Put the identity back into the group, or give it the right itself. {durable}",
+        ),
+        "moved": replace(
+            general,
+            cause="The role assignment is at a management group, and the subscription was moved out of that. " + cause,
         ),
         "never": replace(
             general,

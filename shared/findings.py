@@ -203,7 +203,9 @@ def reconcile(
     for finding in stored:
         if finding.fingerprint in after:
             continue
-        if not finding.open or not _decidable(finding, observed, snapshot, by_id):
+        if finding.accepted and finding.fingerprint in observed.held:
+            after[finding.fingerprint] = replace(finding, accepted="", changed=now, revision=finding.revision + 1)
+        elif not finding.open or not _decidable(finding, observed, snapshot, by_id):
             after[finding.fingerprint] = finding
         else:
             aged = finding.fingerprint in observed.aged_out
@@ -268,8 +270,8 @@ def _tree(path: str) -> list[str]:
 
 def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
     """The stored finding with what is seen now; a problem that comes back starts its story again."""
-    if old.accepted and seen.variant == "never":
-        # Somebody said that the right is not needed; only a loss of it is news again.
+    if old.accepted and seen.variant in ("never", "left", "moved"):
+        # Somebody said that the right is not needed; only what is held again and lost again is news.
         return old
     if not old.open:
         return replace(

@@ -209,21 +209,44 @@ def may_all(
     )
 
 
-def equivalent(granted: Grants, principal_id: str, role: RoleDefinition, scope: str) -> bool:
-    """Whether a principal holds at a scope, by whatever grants, all that a role gives.
+def equivalent(granted: Grants, principal_id: str, lost: RoleAssignment, role: RoleDefinition | None) -> bool:
+    """Whether a principal holds, by whatever grants, all that an assignment of a role gave where it gave it.
 
-    Patterns are compared as texts: `*` covers `Microsoft.Network/*`, two halves of a role do not add up to its `*`.
+    Patterns are compared as texts: `*` covers `Microsoft.Network/*`, two halves of a role do not add up to its `*`. A
+    grant under a condition counts only if what was lost had the same one. Without `role` only the same role counts.
     """
     held = [
         grant
         for grant in granted.of(principal_id)
-        if grant.definition and not grant.assignment.condition and reaches(grant.assignment, scope)
+        if grant.assignment.condition in ("", lost.condition) and reaches(grant.assignment, lost.scope)
     ]
-    if any(grant.assignment.role_id == role.role_id for grant in held):
+    if any(grant.assignment.role_id == lost.role_id for grant in held):
         return True
-    wanted = [(pattern, False) for block in role.permissions for pattern in block.actions]
-    wanted += [(pattern, True) for block in role.permissions for pattern in block.data_actions]
+    blocks = [block for grant in held if grant.definition for block in grant.definition.permissions]
+    wanted = [(block, one, False) for block in (role.permissions if role else ()) for one in block.actions]
+    wanted += [(block, one, True) for block in (role.permissions if role else ()) for one in block.data_actions]
     return bool(wanted) and all(
-        any(grant.definition and permits(grant.definition, pattern, data=data) is Verdict.YES for grant in held)
-        for pattern, data in wanted
+        any(_includes(block, pattern, part, data) for block in blocks) for part, pattern, data in wanted
     )
+
+
+def _includes(block: Permission, pattern: str, part: Permission, data: bool) -> bool:
+    """Whether a block gives all that a pattern of another role's part gives, and leaves out nothing more of it."""
+    given, taken = (block.data_actions, block.not_data_actions) if data else (block.actions, block.not_actions)
+    left_out = part.not_data_actions if data else part.not_actions
+    return (
+        not block.condition
+        and any(matches(one, pattern) for one in given)
+        and all(_apart(one, pattern) or any(matches(other, one) for other in left_out) for one in taken)
+    )
+
+
+def _apart(one: str, other: str) -> bool:
+    """Whether surely no action is covered by both patterns."""
+    if "*" not in one or "*" not in other:
+        return not matches(one, other) and not matches(other, one)
+    heads = [text.lower().partition("*")[0] for text in (one, other)]
+    tails = [text.lower().rpartition("*")[2] for text in (one, other)]
+    begin = heads[0].startswith(heads[1]) or heads[1].startswith(heads[0])
+    end = tails[0].endswith(tails[1]) or tails[1].endswith(tails[0])
+    return not (begin and end)

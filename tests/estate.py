@@ -20,6 +20,7 @@ from shared.access import (
     RoleDefinition,
     Subnet,
     UserAssignedIdentity,
+    subscription_of,
 )
 from shared.findings import Finding, evaluate, reconcile
 from shared.model import ManagedCluster, NodePool, Snapshot, Unread
@@ -149,9 +150,13 @@ class Estate:
         identities: bool = True,
         subnets: bool = True,
         clusters: bool = True,
+        dark: Collection[str] = (),
         stale: Sequence[RoleAssignment] | None = None,
     ) -> Snapshot:
-        """What a scan sees now; the switches say what it can read, `stale` is an older listing."""
+        """What a scan sees now; the switches say what it can read, `stale` is an older listing.
+
+        `dark` names roles whose definitions, and subscriptions whose registries cannot be read.
+        """
         read = frozenset(listed)
         live = list(self.live if stale is None else stale) if read else []
         live += [row.assignment for row in self.known.values() if not row.lost and not read]
@@ -164,7 +169,7 @@ class Estate:
         access = Access(
             assignments=baseline.standing(live, grants),
             listed=read,
-            definitions=(*ROLES.values(), CUSTOM),
+            definitions=tuple(one for one in (*ROLES.values(), CUSTOM) if one.name not in dark),
             memberships=tuple(
                 Membership(principal_id=one, groups=self.groups.get(one, ())) for one in principals if memberships
             ),
@@ -174,8 +179,8 @@ class Estate:
                 for one in (*self.cluster.identities, *filter(None, [self.cluster.kubelet]))
                 if identities and one.id not in {other.id for other in self.identities}
             ),
-            registries=self.registries if registries else (),
-            registries_of=frozenset({SUBSCRIPTION}) if registries else frozenset(),
+            registries=tuple(one for one in self.registries if registries and subscription_of(one.id) not in dark),
+            registries_of=(read | {SUBSCRIPTION}) - set(dark) if registries else frozenset(),
             subnets=(Subnet(id=SUBNET),) if subnets else (),
             baseline=tuple(grants.values()),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from shared.access import (
     reaches,
     subscription_of,
 )
-from shared.permissions import Answer, Doubt, Grants, Verdict, grants, matches, may, may_all, permits
+from shared.permissions import Answer, Doubt, Grants, Verdict, equivalent, grants, matches, may, may_all, permits
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples"
 
@@ -587,3 +588,75 @@ def test_nothing_but_the_evidence_carries_an_answer(
     assert may(held, "p", action, scope, without=others).verdict is answer.verdict
     if answer.verdict in (Verdict.YES, Verdict.MAYBE):
         assert may(held, "p", action, scope, without=evidence).verdict < answer.verdict
+
+
+def of(role: str, scope: str = RG, **changes: str) -> RoleAssignment:
+    fields = {"id": f"{scope}/{role}/{changes}", "principal_id": KUBELET, "role_definition_id": ROLES[role].id}
+    return RoleAssignment(**{**fields, "scope": scope, **changes})
+
+
+@pytest.mark.parametrize(
+    ("lost", "held", "again"),
+    [
+        (of("AcrPull"), [of("AcrPull")], True),
+        (of("AcrPull"), [of("AcrPull", S1)], True),
+        (of("AcrPull"), [of("AcrPull", REGISTRY)], False),
+        (of("AcrPull"), [of("AcrPull", S2)], False),
+        (of("AcrPull"), [of("Reader")], True),
+        (of("AcrPull"), [of("Contributor")], True),
+        (of("Reader"), [of("Contributor")], True),
+        (of("Network Contributor"), [of("Contributor")], True),
+        (of("Contributor"), [of("Owner")], True),
+        (of("Owner"), [of("Contributor")], False),
+        (of("Contributor"), [of("Network Contributor")], False),
+        (of("Contributor"), [of("Contributor", condition="@a")], False),
+        (of("Contributor", condition="@a"), [of("Contributor", condition="@a")], True),
+        (of("Contributor", condition="@a"), [of("Contributor", condition="@b")], False),
+        (of("Contributor", condition="@a"), [of("Contributor")], True),
+        (of("AcrPull"), [of("AcrPull", principal_id=GROUP)], True),
+        (of("AcrPull"), [of("AcrPull", principal_id=PARENT)], False),
+        (of("Repository Reader"), [of("Owner")], False),
+        (of("AcrPull"), [of("custom that takes pull away")], False),
+        (of("AcrPull"), [], False),
+    ],
+)
+def test_what_was_lost_is_held_again(lost: RoleAssignment, held: list[RoleAssignment], again: bool) -> None:
+    now = grants(held, ROLES.values(), [Membership(principal_id=KUBELET, groups=(GROUP,))])
+    role = next(one for one in ROLES.values() if one.role_id == lost.role_id)
+    assert equivalent(now, KUBELET, lost, role) is again
+
+
+def test_without_its_definition_only_the_same_role_is_as_good() -> None:
+    now = grants([of("AcrPull")], [], [])
+    assert equivalent(now, KUBELET, of("AcrPull"), None)
+    assert not equivalent(now, KUBELET, of("Reader"), None)
+    assert not equivalent(grants([of("Owner")], ROLES.values(), []), KUBELET, of("Reader"), None)
+
+
+def test_a_role_that_gives_nothing_is_not_held_by_everybody() -> None:
+    nothing = RoleDefinition(id="r/nothing")
+    now = grants([of("Owner")], ROLES.values(), [])
+    assert not equivalent(now, KUBELET, of("AcrPull", role_definition_id="r/nothing"), nothing)
+
+
+FEW = st.lists(st.sampled_from(("*", "a/*", "a/b", "*/b", "a/*/b", "b*", "*a")), max_size=2).map(tuple)
+PARTS = st.builds(
+    Permission, actions=FEW, not_actions=FEW, data_actions=FEW, not_data_actions=FEW, condition=st.sampled_from("  c")
+).map(lambda block: replace(block, condition=block.condition.strip()))
+EVERY_ACTION = ["/".join(words) for length in (1, 2, 3) for words in product(("a", "b", "ab", "ba"), repeat=length)]
+
+
+@given(st.lists(PARTS, min_size=1, max_size=2), st.lists(PARTS, min_size=1, max_size=2))
+@settings(max_examples=3000, deadline=None)
+def test_what_is_said_to_be_held_again_is_held_to_the_last_action(
+    blocks: list[Permission], lost: list[Permission]
+) -> None:
+    role = RoleDefinition(id="x/lost", permissions=tuple(lost))
+    other = RoleDefinition(id="x/other", permissions=tuple(blocks))
+    row = RoleAssignment(id="1", principal_id="p", role_definition_id=other.id, scope=S1)
+    gone = RoleAssignment(id="gone", principal_id="p", role_definition_id=role.id, scope=RG)
+    if not equivalent(grants([row], [other], []), "p", gone, role):
+        return
+    for action, data in product(EVERY_ACTION, (False, True)):
+        if permits(role, action, data=data) is not Verdict.NO:
+            assert permits(other, action, data=data) is Verdict.YES, action

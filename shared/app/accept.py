@@ -34,7 +34,8 @@ async def accept(
         rule = BY_ID.get(finding.rule)
         if not finding.open:
             raise AcceptError(f"that finding is {finding.status.value} already")
-        if rule is None or not rule.drift or not ({"lost", "left", "never", ""} & {finding.variant}):
+        right = "lost_assignment" in finding.facts or finding.variant in {"left", "moved", "never"}
+        if rule is None or not rule.drift or not right:
             raise AcceptError(
                 "only a lost or missing right can be accepted; for another finding: python -m shared silence"
             )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from .. import alerts, drift
-from ..access import BaselineGrant, UserAssignedIdentity
+from ..access import BaselineGrant
 from ..alerts import Policy
 from ..clients.resources import Resources
 from ..clients.rows import ClusterRow, Due, ScopeRow, key
@@ -57,13 +57,13 @@ async def keep_estate(
     for principal_id, one in watched.items():
         for cluster in one.clusters:
             principals.setdefault(cluster.id.lower(), {})[principal_id] = one.identity_id.lower()
-    blurred = any(one.kind in _BEHIND for one in snapshot.unread)
     rows = []
     for cluster in snapshot.clusters:
         old = clusters.get(key(cluster.id), ClusterRow(id=cluster.id))
         known = cluster.client_id.lower() in alive or (old.client_id == cluster.client_id and old.known)
         behind = principals.get(cluster.id.lower(), {})
         # Where something of the identities was not read, those of before still count.
+        blurred = drift.blurred(snapshot, [cluster])
         row = ClusterRow(
             id=cluster.id,
             client_id=cluster.client_id,
@@ -85,14 +85,10 @@ async def keep_estate(
     await tables.delete_baseline(lost, sorted(gone))
 
 
-_BEHIND = (UserAssignedIdentity, *drift.BEHIND)
-"""What tells which identities a cluster depends on."""
-
-
 def remembered(snapshot: Snapshot, reading: Reading, gone: Iterable[str]) -> dict[str, BaselineGrant]:
     """The grants of the baseline that are worth remembering; `gone` are lower-case scopes that ARM says are gone."""
     forgotten, missing = drift.settled(snapshot), set(gone)
-    blurred = any(one.kind in (ManagedCluster, *_BEHIND) for one in snapshot.unread)
+    blurred = drift.blurred(snapshot, snapshot.clusters)
     after = {}
     for row in snapshot.access.baseline:
         unwatched = not blurred and not any(holder in reading.watched for holder in row.holders)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..access import UserAssignedIdentity
+from ..drift import doubt
 from ..model import ManagedCluster, Severity, Snapshot
 from ..rule import Hit, Runbook, rule
 
@@ -54,7 +55,10 @@ def aks_identity_missing(snapshot: Snapshot) -> Iterator[Hit]:
     """The user-assigned cluster or kubelet identity of a cluster was deleted, or made anew under the same id."""
     known = {one.id.lower(): one for one in snapshot.access.identities}
     for cluster in snapshot.clusters:
-        if cluster.client_id or cluster.provisioning_state.lower() in ("creating", "deleting"):
+        if cluster.client_id:
+            continue
+        if cluster.provisioning_state.lower() in ("creating", "deleting"):
+            yield doubt(cluster, "", "the cluster is being made or deleted")
             continue
         given = [("cluster identity", "--assign-identity", one) for one in cluster.identities]
         if cluster.kubelet:
@@ -63,14 +67,7 @@ def aks_identity_missing(snapshot: Snapshot) -> Iterator[Hit]:
             found = known.get(shown.id.lower())
             gone = shown.id.lower() in snapshot.access.gone
             if found is None and not gone:
-                yield Hit(
-                    resource_id=cluster.id,
-                    resource_name=cluster.name,
-                    key=shown.id,
-                    title="",
-                    facts={},
-                    doubt="the identity could not be read",
-                )
+                yield doubt(cluster, shown.id, "the identity could not be read")
             elif gone:
                 yield _hit(
                     cluster, what, option, shown, "", f"The {what} {shown.name} of cluster {cluster.name} is gone"

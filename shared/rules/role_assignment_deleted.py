@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from ..access import Membership, RoleAssignment, RoleDefinition, UserAssignedIdentity
-from ..drift import CACHED, RESTORE, held_now, loss_facts, removal_key, settled, story, surroundings, watched
+from ..access import BaselineGrant, Membership, RoleAssignment, RoleDefinition, UserAssignedIdentity
+from ..drift import (
+    CACHED,
+    REMOVED,
+    RESTORE,
+    Blind,
+    Watched,
+    again,
+    blurred,
+    doubt,
+    held,
+    judged,
+    loss_facts,
+    removal_key,
+    story,
+    surroundings,
+    watched,
+)
 from ..model import ManagedCluster, Severity, Snapshot
-from ..permissions import equivalent
+from ..permissions import Verdict
 from ..rule import Hit, Runbook, rule
 
 SHOW = (
@@ -37,40 +53,52 @@ SHOW = (
 def role_assignment_deleted(snapshot: Snapshot) -> Iterator[Hit]:
     """An assignment of a cluster's identity, or of a group it is in, is gone, and nothing else grants the same."""
     access = snapshot.access
-    now = held_now(access)
-    definitions = {one.role_id: one for one in access.definitions}
-    groups = {row.principal_id.lower(): {one.lower() for one in row.groups} for row in access.memberships}
+    roles = {one.role_id: one for one in access.definitions}
     known = watched(snapshot.clusters, surroundings(snapshot), access)
-    done = settled(snapshot)
+    verdicts = again(snapshot)
+    dim = {one.id for one in snapshot.clusters if blurred(snapshot, [one])}
+    blind = {item.cluster.id: item for item in judged(snapshot) if isinstance(item, Blind) and REMOVED in item.rules}
+    for item in blind.values():
+        yield doubt(item.cluster, "", item.why)
     for row in access.baseline:
-        if not row.lost or row.assignment.key in done:
-            continue
-        one = row.assignment
-        role = definitions.get(one.role_id)
-        for holder in row.holders:
-            identity = known.get(holder)
-            if identity is None:
-                continue
-            if row.via and holder in groups and one.principal_id.lower() not in groups[holder]:
-                # It left the group before the group lost this.
-                continue
-            if role and equivalent(now, holder, role, one.scope):
-                continue
-            name = role.name if role and role.name else one.role_id
-            place = one.scope.rstrip("/").rsplit("/", 1)[-1] or "the root"
-            for cluster in identity.clusters:
-                yield Hit(
-                    resource_id=cluster.id,
-                    resource_name=cluster.name,
-                    key=removal_key(row, holder),
-                    title=f"The {identity.name} of cluster {cluster.name} lost role {name} on {place}",
-                    facts={
-                        "subscription": cluster.subscription_id,
-                        "resource_group": cluster.resource_group,
-                        "cluster": cluster.name,
-                        "principal_id": identity.principal_id,
-                        **loss_facts(row),
-                        "evidence": story(row, snapshot, identity.name),
-                    },
-                    lost_at=row.deleted_at,
-                )
+        for holder in row.holders if row.lost else ():
+            verdict, identity = verdicts[row.assignment.key, holder], known.get(holder)
+            for cluster in identity.clusters if identity else snapshot.clusters:
+                key = removal_key(row, holder)
+                if cluster.id in blind:
+                    continue
+                if verdict is Verdict.YES or (identity is None and cluster.id not in dim):
+                    yield held(cluster, key)
+                elif identity is None or verdict is not Verdict.NO:
+                    yield doubt(cluster, key, "whose it was, or whether it is held again, could not be read")
+                else:
+                    yield _hit(snapshot, row, identity, cluster, key, roles)
+
+
+def _hit(
+    snapshot: Snapshot,
+    row: BaselineGrant,
+    identity: Watched,
+    cluster: ManagedCluster,
+    key: str,
+    roles: Mapping[str, RoleDefinition],
+) -> Hit:
+    one = row.assignment
+    role = roles.get(one.role_id)
+    name = role.name if role and role.name else one.role_id
+    place = one.scope.rstrip("/").rsplit("/", 1)[-1] or "the root"
+    return Hit(
+        resource_id=cluster.id,
+        resource_name=cluster.name,
+        key=key,
+        title=f"The {identity.name} of cluster {cluster.name} lost role {name} on {place}",
+        facts={
+            "subscription": cluster.subscription_id,
+            "resource_group": cluster.resource_group,
+            "cluster": cluster.name,
+            "principal_id": identity.principal_id,
+            **loss_facts(row),
+            "evidence": story(row, snapshot, identity.name),
+        },
+        lost_at=row.deleted_at,
+    )
