@@ -25,7 +25,7 @@ SCHEMA = 1
 TEXT = 32_768
 """The most UTF-16 characters that one string property holds."""
 
-UNCLEAR = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
+UNCLEAR = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What reading a row raises that somebody edited."""
 
 _UNREAD = 100
@@ -138,8 +138,8 @@ def grant_row(grant: BaselineGrant) -> Row:
         "scope": cut(one.scope),
         "condition": cut(one.condition),
         "condition_version": one.condition_version,
-        "listed_in": cut(",".join(sorted(one.listed_in))),
-        "via": json_text(grant.via),
+        **_spread("listed_in", sorted(one.listed_in)),
+        **_spread("via", grant.via),
         "first_seen": date_text(grant.first_seen),
         "deleted_at": date_text(grant.deleted_at),
         "deleted_after": date_text(grant.deleted_after),
@@ -159,16 +159,34 @@ def grant_of(row: Mapping[str, Any]) -> BaselineGrant:
             scope=string(row["scope"]),
             condition=string(row.get("condition", "")),
             condition_version=string(row.get("condition_version", "")),
-            listed_in=frozenset(one for one in string(row.get("listed_in", "")).split(",") if one),
+            listed_in=frozenset(_gathered(row, "listed_in")),
         ),
         first_seen=required(row["first_seen"]),
-        via=tuple(string(one) for one in json.loads(row.get("via") or "[]")),
+        via=tuple(_gathered(row, "via")),
         deleted_at=moment(row.get("deleted_at")),
         deleted_after=moment(row.get("deleted_after")),
         deleted_by=Caller(object_id=string(by[0]), upn=string(by[1]), app_id=string(by[2]), confirmed=bool(by[3]))
         if by
         else None,
     )
+
+
+_IDS = 500
+"""How many ids one property holds: a GUID has 36 characters."""
+
+
+def _spread(name: str, ids: Sequence[str]) -> Row:
+    """Ids as a text, over as many properties as they need: everybody may be in one group."""
+    parts = [ids[start : start + _IDS] for start in range(0, len(ids), _IDS)] or [[]]
+    return {name if number == 0 else f"{name}_{number}": cut(",".join(part)) for number, part in enumerate(parts)}
+
+
+def _gathered(row: Mapping[str, Any], name: str) -> list[str]:
+    """The ids that were spread over properties."""
+    found = [row.get(name)]
+    while found[-1]:
+        found.append(row.get(f"{name}_{len(found)}"))
+    return [one for part in found if part for one in string(part).split(",") if one]
 
 
 def inbox_row(row: InboxRow) -> Row:

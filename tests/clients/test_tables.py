@@ -9,7 +9,21 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableServiceClient, UpdateMode
 
-from shared.clients.rows import SCHEMA, TEXT, Due, cut, finding_of, finding_row
+from shared.access import BaselineGrant, Caller
+from shared.clients.rows import (
+    SCHEMA,
+    TEXT,
+    Due,
+    InboxRow,
+    cut,
+    finding_of,
+    finding_row,
+    grant_of,
+    grant_row,
+    inbox_of,
+    inbox_row,
+    key,
+)
 from shared.clients.storage import ConflictError, LeaseError, StorageError
 from shared.clients.tables import AZURITE, Change, Tables
 from shared.findings import Finding
@@ -19,6 +33,7 @@ from simulator.azurite import Azurite
 
 from ..builders import finding
 from ..conftest import QUICK, Watch, day
+from ..test_baseline import MG, ONE, TWO, row
 
 NOW = day("2026-09-13T06:00")
 TENANT = "00000000-0000-4000-8000-000000000001"
@@ -202,3 +217,184 @@ async def test_a_refusal_names_the_role(azurite: Azurite) -> None:
         with pytest.raises(StorageError, match="Storage Table Data Contributor") as caught:
             await store.list_findings(TENANT)
     assert isinstance(caught.value.__cause__, HttpResponseError)
+
+
+LATER = NOW + timedelta(hours=6)
+LONG = tuple(f"{number:08d}-0000-4000-8000-000000000000" for number in range(1100))
+GRANTS = {
+    "as a scan saw it": BaselineGrant(assignment=row(), first_seen=NOW),
+    "at the root, with a condition": BaselineGrant(
+        assignment=row(scope="/", condition="@a 'b' \"c\"\nd 😀", condition_version="2.0", principal_type=""),
+        first_seen=NOW,
+    ),
+    "of a group, in many listings": BaselineGrant(
+        assignment=row(scope=MG, listed_in=frozenset({ONE, TWO})), first_seen=NOW, via=("a", "b")
+    ),
+    "of a group that everybody is in": BaselineGrant(
+        assignment=row(scope=MG, listed_in=frozenset(LONG)), first_seen=NOW, via=LONG
+    ),
+    "missed": BaselineGrant(assignment=row(), first_seen=NOW, deleted_at=LATER, deleted_after=NOW),
+    "deleted by somebody": BaselineGrant(
+        assignment=row(),
+        first_seen=NOW,
+        deleted_at=LATER,
+        deleted_by=Caller(object_id="o", upn="ada@shop.example", confirmed=True),
+    ),
+    "deleted by nobody known": BaselineGrant(
+        assignment=row(), first_seen=NOW, deleted_at=LATER, deleted_by=Caller(app_id="a")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRANTS)
+async def test_a_grant_comes_back_as_it_was_written(azurite: Azurite, name: str) -> None:
+    one = GRANTS[name]
+    async with tables(azurite) as store:
+        assert await store.list_grants() == {}
+        assert await store.save_grants({}, {one.assignment.key: one}) == 1
+        known = await store.list_grants()
+        assert known == {one.assignment.key: one}
+        assert await store.save_grants(known, known) == 0
+    (stored,) = azurite.rows("baseline")
+    assert (stored["PartitionKey"], stored["RowKey"]) == ("grant", key(one.assignment.id.upper()))
+
+
+async def test_five_hundred_grants_are_written_and_removed_in_a_few_transactions(
+    watch: Watch, azurite: Azurite
+) -> None:
+    many = {one.key: BaselineGrant(assignment=one, first_seen=NOW) for one in (row(f"r{n}") for n in range(501))}
+    kept = dict(list(many.items())[:1])
+    async with tables(azurite) as store:
+        sent = counted(store)
+        assert await store.save_grants({}, many) == 501
+        assert sent == [100, 100, 100, 100, 100, 1]
+        assert await store.list_grants() == many
+        sent.clear()
+        assert await store.save_grants(many, kept) == 500
+        assert sent == [100] * 5
+        assert await store.list_grants() == kept
+
+
+def counted(store: Tables) -> list[int]:
+    """The sizes of the transactions that a store submits from now on."""
+    sizes: list[int] = []
+    submit = store._transaction
+
+    async def count(table: str, operations: list[Any]) -> Any:
+        sizes.append(len(operations))
+        return await submit(table, operations)
+
+    store._transaction = count  # type: ignore[method-assign]
+    return sizes
+
+
+async def test_a_restored_grant_keeps_nothing_of_its_loss(azurite: Azurite) -> None:
+    lost, group = GRANTS["deleted by somebody"], GRANTS["of a group that everybody is in"]
+    name = group.assignment.key
+    fewer = BaselineGrant(assignment=row(scope=MG), first_seen=NOW, via=("a",))
+    async with tables(azurite) as store:
+        await store.save_grants({}, {lost.assignment.key: lost, name: group})
+        known = await store.list_grants()
+        after = {lost.assignment.key: GRANTS["as a scan saw it"], name: fewer}
+        assert await store.save_grants(known, after) == 2
+        assert await store.list_grants() == after
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"first_seen": ""},
+        {"first_seen": "yesterday"},
+        {"first_seen": 7},
+        {"deleted_at": "soon"},
+        {"deleted_by": "nobody"},
+        {"deleted_by": "[]x"},
+        {"deleted_by": '["only one"]'},
+        {"deleted_by": "7"},
+        {"principal_id": 5},
+        {"scope": True},
+        {"condition": 1.5},
+        {"via": 7},
+        {"listed_in": 7},
+    ],
+)
+async def test_an_edited_grant_is_nothing_and_hides_no_other(azurite: Azurite, edited: dict[str, Any]) -> None:
+    one, other = row("a"), row("b")
+    both = {each.key: BaselineGrant(assignment=each, first_seen=NOW) for each in (one, other)}
+    async with tables(azurite) as store:
+        await store.save_grants({}, both)
+        edit(azurite, "baseline", {"PartitionKey": "grant", "RowKey": key(one.id), **edited})
+        assert (await store.list_grants()).keys() == {other.key}
+        # Seen again by a listing, it is put right.
+        assert await store.save_grants({other.key: both[other.key]}, both) == 1
+        assert await store.list_grants() == both
+
+
+async def test_rows_that_are_gone_already_are_no_error(azurite: Azurite) -> None:
+    known = {one.key: BaselineGrant(assignment=one, first_seen=NOW) for one in (row(f"r{n}") for n in range(3))}
+    names = [("grant", key(one.assignment.id)) for one in known.values()]
+    async with tables(azurite) as store:
+        await store.delete_rows("baseline", names)
+        await store.save_grants({}, known)
+        await store.delete_rows("baseline", [names[1], names[1], ("grant", "never"), ("other", "never")])
+        assert len(await store.list_grants()) == 2
+        await store.delete_rows("baseline", [*names, *names])
+        assert await store.list_grants() == {}
+        await store.delete_rows("baseline", [])
+
+
+def waiting(number: int = 1, **changes: Any) -> InboxRow:
+    return InboxRow(**{"key": f"{number:064x}", "event": {"id": str(number)}, "received": NOW, **changes})
+
+
+async def test_an_event_is_kept_once_until_it_is_dealt_with(azurite: Azurite) -> None:
+    async with tables(azurite) as store:
+        assert await store.list_inbox() == []
+        assert await store.add_event(waiting())
+        assert not await store.add_event(waiting(event={"id": "another"}, received=LATER))
+        assert await store.list_inbox() == [waiting()]
+        assert (await store.list_inbox())[0].etag
+        await store.close_events([waiting()], [])
+        assert await store.list_inbox() == []
+        await store.close_events([waiting()], [])
+        assert await store.add_event(waiting()), "what comes after that is looked at again"
+
+
+async def test_an_event_that_waits_counts_and_one_that_is_set_aside_waits_no_more(azurite: Azurite) -> None:
+    async with tables(azurite) as store:
+        for number in (1, 2, 3):
+            await store.add_event(waiting(number))
+        await store.close_events([waiting(1)], [waiting(2, tries=4), waiting(3, problem="it has no data")])
+        assert await store.list_inbox() == [waiting(2, tries=4)]
+        assert await store.list_inbox(aside=True) == [waiting(3, problem="it has no data")]
+        await store.close_events([], [waiting(3, problem="it has no data")])
+        assert len(await store.list_inbox(aside=True)) == 1
+
+
+async def test_five_hundred_events_are_closed_in_a_few_transactions(azurite: Azurite) -> None:
+    many = [waiting(number) for number in range(500)]
+    async with tables(azurite) as store:
+        await store.add_event(many[0])
+        await store.close_events([], many)
+        assert len(await store.list_inbox()) == 500
+        sent = counted(store)
+        await store.close_events(many[:250], many[250:])
+        assert sent == [100, 100, 50, 100, 100, 50]
+        assert len(await store.list_inbox()) == 250
+
+
+@pytest.mark.parametrize("text", ["x" * 60_000, "😀" * 30_000, "\x00\x1f", "\ud800", "'\"\\", "\u202e"], ids=range(6))
+async def test_whatever_stands_in_an_event_is_kept_and_never_refused(azurite: Azurite, text: str) -> None:
+    async with tables(azurite) as store:
+        assert await store.add_event(waiting(event={"id": "1", "subject": text}))
+        (found,) = await store.list_inbox()
+    assert found.event.get("subject", text) == text
+    assert bool(found.event) is (len(text) < 100), "what does not fit is not understood, and is set aside"
+
+
+def test_a_row_that_somebody_edited_is_an_empty_event() -> None:
+    whole = {**inbox_row(waiting()), "RowKey": "k"}
+    for changes in ({"event": 7}, {"event": "["}, {"received": ""}, {"received": "x"}, {"tries": "many"}):
+        assert inbox_of({**whole, **changes}).event == {}
+    assert inbox_of({**whole, "event": "[1]"}).event == {}
+    assert grant_of(grant_row(GRANTS["missed"])) == GRANTS["missed"]
