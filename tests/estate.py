@@ -177,7 +177,7 @@ class Estate:
             gone=frozenset(
                 one.id.lower()
                 for one in (*self.cluster.identities, *filter(None, [self.cluster.kubelet]))
-                if identities and one.id not in {other.id for other in self.identities}
+                if identities and one.id.lower() not in {other.id.lower() for other in self.identities}
             ),
             registries=tuple(one for one in self.registries if registries and subscription_of(one.id) not in dark),
             registries_of=(read | {SUBSCRIPTION}) - set(dark) if registries else frozenset(),
