@@ -108,8 +108,8 @@ def cluster_row(cluster: ClusterRow) -> Row:
         "id": cut(cluster.id),
         "client_id": cluster.client_id,
         "known": cluster.known,
-        "principals": json_text(cluster.principals),
-        "identities": json_text(cluster.identities),
+        **_spread("principals", cluster.principals),
+        **_spread("identities", cluster.identities),
     }
 
 
@@ -119,8 +119,8 @@ def cluster_of(row: Mapping[str, Any]) -> ClusterRow:
         id=string(row["id"]),
         client_id=string(row.get("client_id", "")),
         known=bool(row.get("known")),
-        principals=tuple(string(one) for one in json.loads(row.get("principals") or "[]")),
-        identities=tuple(string(one) for one in json.loads(row.get("identities") or "[]")),
+        principals=tuple(_gathered(row, "principals")),
+        identities=tuple(_gathered(row, "identities")),
     )
 
 
@@ -171,14 +171,19 @@ def grant_of(row: Mapping[str, Any]) -> BaselineGrant:
     )
 
 
-_IDS = 500
-"""How many ids one property holds: a GUID has 36 characters."""
-
-
 def _spread(name: str, ids: Sequence[str]) -> Row:
     """Ids as a text, over as many properties as they need: everybody may be in one group."""
-    parts = [ids[start : start + _IDS] for start in range(0, len(ids), _IDS)] or [[]]
-    return {name if number == 0 else f"{name}_{number}": cut(",".join(part)) for number, part in enumerate(parts)}
+    parts: list[list[str]] = [[]]
+    # The last id of a property has no comma behind it.
+    room = TEXT + 1
+    for one in map(cut, ids):
+        size = len(one.encode("utf-16-le", "surrogatepass")) // 2 + 1
+        if size > room:
+            parts.append([])
+            room = TEXT + 1
+        parts[-1].append(one)
+        room -= size
+    return {name if number == 0 else f"{name}_{number}": ",".join(part) for number, part in enumerate(parts)}
 
 
 def _gathered(row: Mapping[str, Any], name: str) -> list[str]:

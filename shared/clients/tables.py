@@ -270,7 +270,8 @@ class Tables:
 
     async def save_baseline(self, clusters: Iterable[ClusterRow], scopes: Iterable[ScopeRow]) -> None:
         """Write clusters and subscriptions of the baseline."""
-        await self._upsert_all("baseline", [cluster_row(one) for one in clusters])
+        # Not merged: of a list that grew shorter, the properties that it no longer needs must go.
+        await self._upsert_all("baseline", [cluster_row(one) for one in clusters], UpdateMode.REPLACE)
         await self._upsert_all(
             "baseline",
             [

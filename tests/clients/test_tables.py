@@ -13,8 +13,11 @@ from shared.access import BaselineGrant, Caller
 from shared.clients.rows import (
     SCHEMA,
     TEXT,
+    ClusterRow,
     Due,
     InboxRow,
+    cluster_of,
+    cluster_row,
     cut,
     finding_of,
     finding_row,
@@ -257,6 +260,40 @@ async def test_a_grant_comes_back_as_it_was_written(azurite: Azurite, name: str)
         assert await store.save_grants(known, known) == 0
     (stored,) = azurite.rows("baseline")
     assert (stored["PartitionKey"], stored["RowKey"]) == ("grant", key(one.assignment.id.upper()))
+
+
+IDENTITY = f"/subscriptions/{ONE}/resourcegroups/workloads/providers/microsoft.managedidentity/userassignedidentities"
+CLUSTERS = {
+    "as it is made": ClusterRow(id="/c"),
+    "on a service principal": ClusterRow(id="/c", client_id="4", known=True, principals=("p",)),
+    "of three hundred workloads": ClusterRow(
+        id="/c", principals=LONG[:300], identities=tuple(f"{IDENTITY}/checkout-{number}" for number in range(300))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+async def test_a_cluster_comes_back_as_it_was_written_and_as_it_is_written_then(azurite: Azurite, name: str) -> None:
+    async with tables(azurite) as store:
+        for one in (CLUSTERS[name], CLUSTERS["on a service principal"], CLUSTERS[name]):
+            await store.save_baseline([one], [])
+            assert await store.list_clusters() == {key("/C"): one}
+
+
+@pytest.mark.parametrize("edited", [{"principals": 7}, {"identities": True}, {"id": 1}, {"client_id": 1}])
+async def test_an_edited_cluster_is_nothing(azurite: Azurite, edited: dict[str, Any]) -> None:
+    async with tables(azurite) as store:
+        await store.save_baseline([CLUSTERS["as it is made"]], [])
+        edit(azurite, "baseline", {"PartitionKey": "cluster", "RowKey": key("/c"), **edited})
+        assert await store.list_clusters() == {}
+
+
+@pytest.mark.parametrize("length", [1, 36, TEXT // 2 - 1, TEXT // 2, TEXT - 1, TEXT, TEXT + 1])
+def test_ids_of_any_length_fit_their_properties(length: int) -> None:
+    ids = tuple(chr(97 + number) * length for number in range(9))
+    made = cluster_row(ClusterRow(id="/c", principals=ids))
+    assert max(len(text) for text in made.values() if isinstance(text, str)) <= TEXT
+    assert cluster_of(made).principals == tuple(map(cut, ids))
 
 
 async def test_five_hundred_grants_are_written_and_removed_in_a_few_transactions(
