@@ -132,8 +132,10 @@ class Estate:
     def __init__(self, *live: RoleAssignment, made: ManagedCluster | None = None) -> None:
         self.cluster = made or cluster()
         self.live = list(live)
+        self.roles: tuple[RoleDefinition, ...] = (*ROLES.values(), CUSTOM)
         self.registries: tuple[Registry, ...] = (ACR, ABAC)
         self.identities: tuple[UserAssignedIdentity, ...] = (CONTROL, KUBELET)
+        self.subnets: tuple[Subnet, ...] = (Subnet(id=SUBNET),)
         self.groups: dict[str, tuple[str, ...]] = {}
         self.known: dict[str, BaselineGrant] = {}
         self.stored: tuple[Finding, ...] = ()
@@ -169,7 +171,7 @@ class Estate:
         access = Access(
             assignments=baseline.standing(live, grants),
             listed=read,
-            definitions=tuple(one for one in (*ROLES.values(), CUSTOM) if one.name not in dark),
+            definitions=tuple(one for one in self.roles if one.name not in dark),
             memberships=tuple(
                 Membership(principal_id=one, groups=self.groups.get(one, ())) for one in principals if memberships
             ),
@@ -181,7 +183,7 @@ class Estate:
             ),
             registries=tuple(one for one in self.registries if registries and subscription_of(one.id) not in dark),
             registries_of=(read | {SUBSCRIPTION}) - set(dark) if registries else frozenset(),
-            subnets=(Subnet(id=SUBNET),) if subnets else (),
+            subnets=self.subnets if subnets else (),
             baseline=tuple(grants.values()),
         )
         return Snapshot(
@@ -239,6 +241,21 @@ def lost(rule: str, **changes: object) -> Estate:
     estate.live.append(gone)
     estate.scan(NOW)
     estate.delete(gone)
+    return estate
+
+
+def only(rule: str, *actions: str, data: Collection[str] = (), **changes: object) -> Estate:
+    """An estate in which a custom role of these actions, and no more, is given for what a rule is about."""
+    _, scope, principal_id = NEEDED[rule]
+    role = RoleDefinition(
+        id=f"{S}/providers/Microsoft.Authorization/roleDefinitions/99999999-0000-4000-8000-000000000002",
+        name="Only that",
+        custom=True,
+        permissions=(Permission(actions=actions, data_actions=tuple(data)),),
+    )
+    estate = whole({rule})
+    estate.roles = (*estate.roles, role)
+    estate.live.append(assignment(role, scope, principal_id, **changes))
     return estate
 
 
