@@ -54,13 +54,13 @@ def deletion(item: Any) -> Deletion | None:
         found = _lower(json.loads(body or "null"))
         inner = _lower(found["properties"])
         one = RoleAssignment(
-            id=str(found["id"]),
-            principal_id=str(inner["principalid"]),
-            principal_type=str(inner.get("principaltype") or ""),
-            role_definition_id=str(inner["roledefinitionid"]),
-            scope=str(inner["scope"]),
-            condition=str(inner.get("condition") or ""),
-            condition_version=str(inner.get("conditionversion") or ""),
+            id=_text(found["id"]),
+            principal_id=_text(inner["principalid"]),
+            principal_type=_text(inner.get("principaltype") or ""),
+            role_definition_id=_text(inner["roledefinitionid"]),
+            scope=_text(inner["scope"]),
+            condition=_text(inner.get("condition") or ""),
+            condition_version=_text(inner.get("conditionversion") or ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -69,6 +69,12 @@ def deletion(item: Any) -> Deletion | None:
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return Deletion(assignment=one, at=when, by=caller(item.claims or {}, item.caller or "", confirmed=True))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
 
 
 def _lower(found: Any) -> dict[str, Any]:

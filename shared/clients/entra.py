@@ -571,7 +571,11 @@ def _items(kind: type, status: int, body: Any) -> tuple[list[dict[str, Any]], st
     if not isinstance(value, list):
         raise ReadError(Unread(kind=kind, scope=TENANT, reason="an answer 200 that is no listing", passing=True))
     link = body.get("@odata.nextLink")
-    return [one for one in value if isinstance(one, dict) and one.get("id")], link if isinstance(link, str) else None
+    items = [one for one in value if isinstance(one, dict) and one.get("id")]
+    if kind is Membership and len(items) < len(value):
+        # A group that is left out is a group that somebody has left.
+        raise ReadError(_malformed(kind, "a group"))
+    return items, link if isinstance(link, str) else None
 
 
 def _owner_list(path: str, items: Iterable[Mapping[str, Any]]) -> tuple[Owner, ...]:

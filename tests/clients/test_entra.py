@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.access import Membership
 from shared.clients.entra import Listing
 from shared.clients.http import Patience
 from shared.model import Application, Unread
@@ -456,3 +457,71 @@ async def test_a_recycle_bin_that_cannot_be_read_makes_nothing_missing(start: St
     report = await watch.scan(tenant.starts, storage=False)
     assert {one.permission for one in report.snapshot.unread} != {""}
     assert "scan_scope_unreadable" in {one.rule for one in report.findings}
+
+
+# --- Groups, 20 a request ---------------------------------------------------------------------------------------------
+
+
+async def memberships(
+    watch: Watch, wanted: list[str]
+) -> tuple[dict[str, tuple[str, ...]], frozenset[str], list[Unread]]:
+    async with watch.clients(storage=False) as clients:
+        found, gone, unread = await clients.entra.list_memberships(wanted)
+    return {one.principal_id: one.groups for one in found}, gone, unread
+
+
+@pytest.fixture
+def grouped(start: Start) -> Watch:
+    """Thirty service principals."""
+    watch = start(generate(applications=30, service_principals=30), storage=False)
+    watch.patience = BRIEF
+    return watch
+
+
+def principals(watch: Watch) -> list[str]:
+    return [one.id for one in watch.azure.tenant.service_principals][:30]
+
+
+async def test_groups_come_twenty_a_request_and_who_is_in_none_is_known_to_be(grouped: Watch) -> None:
+    wanted = principals(grouped)
+    found, gone, unread = await memberships(grouped, wanted)
+    assert (found, gone, unread) == (dict.fromkeys(wanted, ()), frozenset(), [])
+    assert targets(grouped.azure) == ["/v1.0/$batch"] * 2
+
+
+async def test_every_page_of_the_groups_and_nothing_but_groups(grouped: Watch) -> None:
+    (one, *_) = principals(grouped)
+    first = {
+        "value": [{"@odata.type": "#microsoft.graph.group", "id": f"g{n}"} for n in range(2)]
+        + [{"@odata.type": "#microsoft.graph.directoryRole", "id": "role"}],
+        "@odata.nextLink": "https://graph.microsoft.com/v1.0/next",
+    }
+    last = {"value": [{"id": "g2"}, {"@odata.type": "#microsoft.graph.administrativeUnit", "id": "unit"}]}
+    path = f"/v1.0/servicePrincipals/{one}/transitiveMemberOf"
+    grouped.azure.record(path, *(json.dumps(page).encode() for page in (first, last)), rewrite=True)
+    found, _, unread = await memberships(grouped, [one])
+    assert (found, unread) == ({one: ("g0", "g1", "g2")}, [])
+
+
+@pytest.mark.parametrize("page", [1, 2])
+@pytest.mark.parametrize(
+    "body", [b'{"value": [null]}', b'{"value": [{"id": null}]}', b'{"value": ["g"]}', b"{}", b'{"value": 7}']
+)
+async def test_groups_that_are_not_all_there_are_unread(grouped: Watch, page: int, body: bytes) -> None:
+    one, other, *_ = principals(grouped)
+    whole = b'{"value": [{"id": "g"}], "@odata.nextLink": "https://graph.microsoft.com/v1.0/next"}'
+    path = f"/v1.0/servicePrincipals/{one}/transitiveMemberOf"
+    grouped.azure.record(path, *([whole, body] if page == 2 else [body]), rewrite=True)
+    found, gone, unread = await memberships(grouped, [one, other])
+    assert (found, gone) == ({other: ()}, frozenset()), "half of somebody's groups would look like the other half left"
+    assert [entry.kind for entry in unread] == [Membership]
+
+
+@pytest.mark.parametrize(("status", "gone"), [(404, True), (403, False), (500, False)])
+async def test_only_who_graph_does_not_know_is_gone(grouped: Watch, status: int, gone: bool) -> None:
+    one, other, *_ = principals(grouped)
+    grouped.azure.add(Fault(path=f"{one}/transitiveMemberOf", host="graph", status=status))
+    found, lost, unread = await memberships(grouped, [one.upper(), other])
+    assert found == {other: ()}
+    assert lost == (frozenset({one}) if gone else frozenset())
+    assert bool(unread) is not gone
