@@ -83,6 +83,7 @@ class Watched:
     """The id of the user-assigned identity that it is; empty for another one."""
 
 
+@lru_cache(maxsize=1)
 def surroundings(snapshot: Snapshot, access: Access | None = None) -> World:
     """What the clusters of a snapshot refer to by id, perhaps with an access part of its own."""
     access = access or snapshot.access

@@ -56,21 +56,26 @@ def role_assignment_deleted(snapshot: Snapshot) -> Iterator[Hit]:
     roles = {one.role_id: one for one in access.definitions}
     known = watched(snapshot.clusters, surroundings(snapshot), access)
     verdicts = again(snapshot)
-    dim = {one.id for one in snapshot.clusters if blurred(snapshot, [one])}
     blind = {item.cluster.id: item for item in judged(snapshot) if isinstance(item, Blind) and REMOVED in item.rules}
-    for item in blind.values():
-        yield doubt(item.cluster, "", item.why)
+    strangers = any(holder not in known for row in access.baseline if row.lost for holder in row.holders)
+    for cluster in snapshot.clusters:
+        if cluster.id in blind:
+            yield doubt(cluster, "", blind[cluster.id].why)
+        elif strangers and blurred(snapshot, [cluster]):
+            yield doubt(cluster, "", "whose the lost assignments were could not be read")
     for row in access.baseline:
         for holder in row.holders if row.lost else ():
-            verdict, identity = verdicts[row.assignment.key, holder], known.get(holder)
-            for cluster in identity.clusters if identity else snapshot.clusters:
-                key = removal_key(row, holder)
+            identity = known.get(holder)
+            if identity is None:
+                continue
+            key, verdict = removal_key(row, holder), verdicts[row.assignment.key, holder]
+            for cluster in identity.clusters:
                 if cluster.id in blind:
                     continue
-                if verdict is Verdict.YES or (identity is None and cluster.id not in dim):
+                if verdict is Verdict.YES:
                     yield held(cluster, key)
-                elif identity is None or verdict is not Verdict.NO:
-                    yield doubt(cluster, key, "whose it was, or whether it is held again, could not be read")
+                elif verdict is not Verdict.NO:
+                    yield doubt(cluster, key, "whether it is held again could not be read")
                 else:
                     yield _hit(snapshot, row, identity, cluster, key, roles)
 
