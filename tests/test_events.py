@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
+import azure.functions as func
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.events import OPERATIONS, Change, EventError, decode, stripped
+from shared.events import OPERATIONS, Change, EventError, decode, received, stripped
 
 from .builders import NOW, SUBSCRIPTION
 
@@ -179,3 +182,135 @@ def test_nothing_but_an_event_error_leaves_decode(outer: dict[str, Any], inner: 
         decode(odd)
     except EventError as error:
         assert str(error)
+
+
+FIELDS = ("id", "topic", "subject", "eventType", "eventTime", "data")
+DATA = (
+    "authorization",
+    "claims",
+    "correlationId",
+    "httpRequest",
+    "operationName",
+    "resourceUri",
+    "status",
+    "subscriptionId",
+)
+ODD: dict[str, Any] = {
+    "missing": ...,
+    "null": None,
+    "empty": "",
+    "a number": 7,
+    "true": True,
+    "a list": ["x"],
+    "an object": {"x": "y"},
+    "a text": "some text",
+    "json in a text": '{"x": "y"}',
+    "a broken text": '{"x": ',
+    "deep": "[" * 100_000,
+}
+every_odd = pytest.mark.parametrize("odd", ODD)
+NEEDED = {"data"}
+"""What an event cannot be understood without; for everything else there is another source, or nobody needs it."""
+
+
+@every_odd
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("schema", [event, cloud])
+def test_one_field_of_the_envelope_that_is_odd(schema: Any, name: str, odd: str) -> None:
+    made = schema(**{name: ODD[odd]})
+    assert len(json.dumps(stripped(made))) < 32_000
+    if name in NEEDED:
+        with pytest.raises(EventError):
+            decode(made)
+    elif (name, odd) in {("eventType", "a text"), ("eventType", "json in a text"), ("eventType", "a broken text")} | {
+        ("eventType", "deep")
+    }:
+        assert decode(made) is None, "no success"
+    else:
+        change = decode(made)
+        assert change
+        assert (change.resource_id, change.by.upn) == (GRANT, "tomas@shop.example")
+
+
+@every_odd
+@pytest.mark.parametrize("name", DATA)
+def test_one_field_of_the_data_that_is_odd(name: str, odd: str) -> None:
+    made = event(data(**{name: ODD[odd]}))
+    wrong_text = isinstance(ODD[odd], str) and ODD[odd] != ""
+    if name == "resourceUri" and wrong_text:
+        with pytest.raises(EventError, match="lies in no subscription"):
+            decode(made)
+        return
+    change = decode(made)
+    if name == "operationName" and wrong_text:
+        assert change is None
+        return
+    assert change
+    assert change.resource_id == GRANT
+    assert change.by.upn == ("" if name == "claims" else "tomas@shop.example")
+
+
+PRIVATE = ("203.0.113.7", "Tomas Berg", "the caller's own", "secret-token", "Home Street 1")
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("schema", [event, cloud])
+def test_of_a_person_nothing_is_kept_but_two_ids_and_a_name_to_sign_in(schema: Any, as_text: bool) -> None:
+    claims = CLAIMS | {"xms_tok": "secret-token", "address": {"street": "Home Street 1"}, f"{UPN}2": "Tomas Berg"}
+    inner = data(claims=json.dumps(claims) if as_text else claims, properties={"who": "Tomas Berg"})
+    kept = stripped(schema(data=json.dumps(inner) if as_text else inner, who="Tomas Berg"))
+    text = json.dumps(kept)
+    assert not [one for one in PRIVATE if one in text]
+    assert kept["data"]["claims"] == {OID: "oid", UPN: "tomas@shop.example", "appid": "app"}
+    assert stripped(kept) == kept, "what was stripped once is as it is"
+
+
+@settings(max_examples=300)
+@given(
+    st.dictionaries(st.text(max_size=10), st.text(min_size=1, max_size=20).map(lambda text: f"private {text}")),
+    st.dictionaries(st.sampled_from([OID, UPN, "appid"]), st.none() | st.integers() | st.text(max_size=5000)),
+    st.integers(0, 3),
+)
+def test_no_claim_but_three_leaves_stripped(others: dict[str, str], own: dict[str, Any], level: int) -> None:
+    claims = {**{name: one for name, one in others.items() if name not in (OID, UPN, "appid")}, **own}
+    made = event(data(claims=claims))
+    (made, made["data"], made["data"]["authorization"], made["data"]["httpRequest"])[level].update(
+        {f"x{name}": one for name, one in others.items()}
+    )
+    kept = stripped(made)
+    text = json.dumps(kept, ensure_ascii=False)
+    assert "private " not in text
+    assert kept["data"]["claims"].keys() <= {OID, UPN, "appid"}
+    assert all(len(one) <= 2000 for one in kept["data"]["claims"].values())
+
+
+@given(st.text('x\\"\n', min_size=100, max_size=900).map(lambda text: text * 100))
+@settings(max_examples=10, deadline=None)
+def test_no_field_is_kept_at_more_than_its_length(long: str) -> None:
+    made = event(dict.fromkeys(DATA, long) | {"claims": dict.fromkeys(CLAIMS, long)}, id=long, subject=long)
+    kept = stripped(made)
+
+    def texts(found: Any) -> list[str]:
+        return [one for each in found.values() for one in texts(each)] if isinstance(found, dict) else [found]
+
+    assert sum(map(len, texts(kept))) <= 32_000
+    assert max(map(len, texts(kept))) == 2_000
+
+
+def test_the_library_s_two_kinds_of_event_by_our_names() -> None:
+    grid = func.EventGridEvent(
+        id="e1",
+        data=data(),
+        topic="t",
+        subject=GRANT,
+        event_type="Microsoft.Resources.ResourceDeleteSuccess",
+        event_time=datetime(2026, 11, 23, 6, tzinfo=UTC),
+        data_version="2",
+    )
+    change = decode(received(grid))
+    assert change
+    assert (change.change, change.resource_id, change.at) == (Change.GRANT_DELETED, GRANT, NOW)
+    inner = SimpleNamespace(id="e1", type="x.Success", time=None, subject=GRANT, get_json=lambda: json.dumps(data()))
+    again = decode(received(inner))
+    assert again
+    assert (again.change, again.at) == (Change.GRANT_DELETED, None)
