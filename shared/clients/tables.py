@@ -281,9 +281,19 @@ class Tables:
         )
 
     async def save_grants(self, before: Mapping[str, BaselineGrant], after: Mapping[str, BaselineGrant]) -> int:
-        """Write what changed in the grants of the baseline, remove what is not in `after`; returns how many rows."""
+        """Write what changed in the grants of the baseline, remove what is not in `after`; returns how many rows.
+
+        Rows of a newer version are read as far as they are understood, and left as they are.
+        """
         changed = [row for name, row in after.items() if before.get(name) != row]
         gone = [key(row.assignment.id) for name, row in before.items() if name not in after]
+        if changed or gone:
+            condition = "PartitionKey eq @kind and schema gt @schema"
+            foreign = {
+                str(row["RowKey"]) async for row in self._query("baseline", condition, kind="grant", schema=SCHEMA)
+            }
+            changed = [row for row in changed if key(row.assignment.id) not in foreign]
+            gone = [name for name in gone if name not in foreign]
         await self._upsert_all("baseline", [grant_row(one) for one in changed], UpdateMode.REPLACE)
         await self.delete_rows("baseline", [("grant", name) for name in gone])
         return len(changed) + len(gone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -365,6 +366,21 @@ async def test_an_edited_grant_is_nothing_and_hides_no_other(azurite: Azurite, e
         # Seen again by a listing, it is put right.
         assert await store.save_grants({other.key: both[other.key]}, both) == 1
         assert await store.list_grants() == both
+
+
+async def test_a_grant_of_a_newer_version_counts_and_is_left_as_it_is(azurite: Azurite) -> None:
+    one, other = (BaselineGrant(assignment=each, first_seen=NOW) for each in (row("a"), row("b")))
+    both = {each.assignment.key: each for each in (one, other)}
+    async with tables(azurite) as store:
+        await store.save_grants({}, both)
+        newer = {"PartitionKey": "grant", "RowKey": key(one.assignment.id), "schema": SCHEMA + 1, "more": "of it"}
+        edit(azurite, "baseline", newer)
+        assert await store.list_grants() == both
+        before = next(each for each in azurite.rows("baseline") if each.get("more"))
+        lost = {name: replace(each, deleted_at=LATER) for name, each in both.items()}
+        assert await store.save_grants(both, lost) == 1
+        assert await store.save_grants(lost, {}) == 1
+        assert azurite.rows("baseline") == [before]
 
 
 async def test_rows_that_are_gone_already_are_no_error(azurite: Azurite) -> None:
