@@ -8,18 +8,30 @@ from dataclasses import replace
 import pytest
 
 from shared import drift
-from shared.access import Caller, Membership, Registry, RoleAssignment, RoleDefinition, Subnet, UserAssignedIdentity
+from shared.access import (
+    Access,
+    Caller,
+    FederatedIdentityCredential,
+    Membership,
+    Registry,
+    RoleAssignment,
+    RoleDefinition,
+    Subnet,
+    UserAssignedIdentity,
+)
 from shared.findings import Status
 from shared.model import ManagedCluster, Severity
+from shared.needs import world
 from shared.rule import command
 from shared.rules import BY_ID
 
-from .builders import NOW, SUBSCRIPTION, after, unread
+from .builders import CLIENT_ID, NOW, SP_OBJECT, SUBSCRIPTION, after, service_principal, unread
 from .estate import (
     CONTROL,
     CUSTOM,
     GROUP,
     IMAGES,
+    KUBELET,
     KUBELET_ID,
     MG,
     MODERN,
@@ -652,3 +664,48 @@ def test_the_story_says_what_is_known_of_who_and_when() -> None:
     assert "was missed first on Tue 24 Nov 2026" in estate.scan(after(3))[drift.PULL].facts["evidence"][0]
     estate.known[gone.assignment.key] = replace(gone, deleted_by=Caller(object_id="oid"))
     assert "Deleted by oid: according" in estate.scan(after(4))[drift.PULL].facts["evidence"][1]
+
+
+THEIRS = Registry(
+    id=f"/subscriptions/{OTHER}/resourceGroups/x/providers/Microsoft.ContainerRegistry/registries/theirs", name="theirs"
+)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_surely_lost_is_told_though_the_other_half_of_the_same_grant_is_in_doubt(order: int) -> None:
+    estate = whole({drift.PULL})
+    estate.registries = (*estate.registries[:1], THEIRS)[::order]
+    above = grant(drift.PULL, scope=MG, listed_in=frozenset({SUBSCRIPTION, OTHER}))
+    estate.live.append(above)
+    assert estate.scan(NOW, listed=(SUBSCRIPTION, OTHER)) == {}
+    estate.delete(above)
+    found = estate.scan(after(1), unread=[unread(RoleAssignment, f"/subscriptions/{OTHER}")])
+    assert found[drift.PULL].facts["targets"] == [REGISTRY]
+    after_all = estate.scan(after(2), listed=(SUBSCRIPTION, OTHER))[drift.PULL]
+    assert sorted(after_all.facts["targets"]) == sorted([REGISTRY, THEIRS.id])
+    assert after_all.fingerprint == found[drift.PULL].fingerprint
+
+
+ISSUER = "https://westeurope.oic.prod-aks.azure.com/t/i/"
+
+
+def test_who_is_watched_are_the_identities_of_clusters_add_ons_and_workloads() -> None:
+    addon = replace(KUBELET, id=f"{KUBELET.id}-addon", principal_id="ADDON")
+    app = replace(KUBELET, id=f"{KUBELET.id}-app", principal_id="APP")
+    one = cluster(oidc_issuer=ISSUER, addons={"azurepolicy": addon, "empty": replace(addon, principal_id="")})
+    other = cluster(id=f"{one.id}2", name="other", oidc_issuer=f"{ISSUER}2")
+    sp = cluster(id=f"{one.id}3", name="old", client_id=CLIENT_ID, identities=(), kubelet=None)
+    trusts = [
+        FederatedIdentityCredential(id="f1", identity_id=app.id.upper(), issuer=ISSUER.rstrip("/").upper()),
+        FederatedIdentityCredential(id="f2", identity_id=app.id, issuer="https://token.actions.githubusercontent.com"),
+        FederatedIdentityCredential(id="f3", identity_id=f"{app.id}-unread", issuer=ISSUER),
+    ]
+    around = world(identities=[app], service_principals=[service_principal()])
+    found = drift.watched([one, other, sp], around, Access(federated=tuple(trusts)))
+    assert {key: (who.name, [each.name for each in who.clusters], who.identity_id) for key, who in found.items()} == {
+        CONTROL.principal_id: ("cluster identity", ["prod-weu", "other"], CONTROL.id),
+        KUBELET_ID: ("kubelet identity", ["prod-weu", "other"], KUBELET.id),
+        "addon": ("identity of add-on azurepolicy", ["prod-weu"], addon.id),
+        "app": ("workload identity kubelet-app", ["prod-weu"], app.id),
+        SP_OBJECT: ("service principal", ["old"], ""),
+    }
