@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shared import app
 from shared.app import Clients
@@ -24,6 +25,10 @@ from simulator.eventgrid import EventGrid
 from simulator.host import FunctionsHost
 
 ROOT = Path(__file__).parent.parent
+
+# Properties are about what comes out; how long it takes on a machine that is busy with other tests proves nothing.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 QUICK = Patience(attempts=3, connect=5, read=5, backoff=0.02, longest_wait=2, total=12)
 """Short waits: what the tests prove does not depend on how long they are."""
