@@ -42,6 +42,11 @@ class Azurite:
             f"TableEndpoint=http://127.0.0.1:{self.port}/devstoreaccount1;"
         )
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start it, and wait until it answers; raises RuntimeError if it does not."""
         program = ROOT / "node_modules" / ".bin" / "azurite-table"

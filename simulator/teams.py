@@ -59,6 +59,8 @@ class Channel:
     signature: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     posts: list[Post] = field(default_factory=list)
     accepted: deque[float] = field(default_factory=deque)
+    broken: str = ""
+    """Why its flow fails on every card after the 202; empty for one that works."""
 
     @property
     def path(self) -> str:
@@ -127,7 +129,7 @@ class Teams:
         except ValueError:
             return self.refusal(400, call)
         channel.accepted.append(now)
-        channel.posts.append(Post(channel.team, self._world.now, body, failure_of(body)))
+        channel.posts.append(Post(channel.team, self._world.now, body, failure_of(body) or channel.broken))
         run = uuid.uuid4().hex
         return Reply(202, b"", {"x-ms-workflow-run-id": run, "x-ms-request-id": str(uuid.uuid4())})
 

@@ -44,9 +44,11 @@ class Teams:
         self,
         pool: aiohttp.ClientSession,
         patience: Patience = Patience(attempts=3, read=30, total=60, longest_wait=15),
+        interval: float = INTERVAL,
     ) -> None:
         self._pool = pool
         self._patience = patience
+        self._interval = interval
         self._next = 0.0
 
     async def send(self, receiver: Receiver, message: Mapping[str, Any]) -> None:
@@ -75,7 +77,7 @@ class Teams:
         """Status, Retry-After in seconds, and the fault if there was no answer; never raises with the address."""
         loop = asyncio.get_running_loop()
         pause = self._next - loop.time()
-        self._next = max(self._next, loop.time()) + INTERVAL
+        self._next = max(self._next, loop.time()) + self._interval
         if pause > 0:
             await asyncio.sleep(pause)
         # OpenTelemetry records full addresses of HTTP clients it instruments; this key turns that off.
