@@ -73,7 +73,8 @@ def same_origin(url: str, endpoint: str) -> bool:
 
 def retry_after(text: str) -> float:
     """A Retry-After header, in either of its forms, in seconds from now and at most a day; 0 if it says nothing."""
-    if text.strip().isdecimal():
+    text = text.strip()
+    if text.isdecimal():
         return min(float(text), _DAY)
     try:
         moment = parsedate_to_datetime(text)

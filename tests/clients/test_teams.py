@@ -153,6 +153,7 @@ async def test_a_receiver_with_a_problem_is_not_called(azure: Simulator) -> None
     ("header", "seconds"),
     [
         ("7", 7),
+        (" \x1c7\n", 7),
         ("", 0),
         ("soon", 0),
         ("-5", 0),
