@@ -250,3 +250,66 @@ async def test_a_settle_killed_at_any_request_tells_the_loss_once_and_at_most_tw
         if number and status == 0:
             break
     assert number > 10
+
+
+@pytest.fixture
+def changing(start: Start) -> Watch:
+    """Three clusters and three secrets that end soon."""
+    return start(generate(applications=3, expiring=(1, 3), clusters=2, on_service_principals=1, service_principals=3))
+
+
+@pytest.fixture
+def midwife(changing: Watch) -> Iterator[Nursery]:
+    one = Nursery(changing)
+    yield one
+    one.close()
+
+
+@killed_at
+@pytest.mark.timeout(600)
+async def test_a_later_run_killed_at_any_request_ends_like_one_that_was_not(
+    changing: Watch, azurite: Azurite, midwife: Nursery, before: bool
+) -> None:
+    """A secret is mended, another comes nearer, a right is lost: nothing is told twice but for the card in flight."""
+    azure, tenant, now = changing.azure, changing.azure.tenant, changing.azure.now
+    await changing.run(now)
+    tables = {name: azurite.rows(name) for name in ("findings", "baseline", "scans")}
+    later = now + timedelta(days=9)
+    mended = tenant.applications.find(next(one.id for one in tenant.applications if one.name == "app-000003"))
+    assert mended
+    mended.secrets.clear()
+    kubelet = tenant.cluster("cluster-0001").kubelet_object_id
+    azure.now = later
+    azure.actions.unassign(next(one for one in tenant.access if one.principal_id == kubelet).id, "Person 0")
+
+    async def finish() -> tuple[dict[str, Any], dict[str, Any], int]:
+        await changing.run(later + timedelta(minutes=10))
+        await changing.settle(later + timedelta(minutes=20))
+        return findings(azurite), announced(azurite), len(azure.cards())
+
+    again(changing, azurite, tables)
+    assert midwife.run(0, later) == 0
+    whole, who, told = await finish()
+    assert {"resolved", "open"} == {status for status, *_ in whole.values()}
+    number = 0
+    while True:
+        number += 1
+        again(changing, azurite, tables)
+        status = midwife.run(number, later, before=before)
+        found, known, count = await finish()
+        assert found == whole, number
+        assert known == who, number
+        assert told - 1 <= count <= told + 1, (number, count, told)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL, number
+    assert number > 30
+
+
+def announced(azurite: Azurite) -> dict[str, set[tuple[str, str]]]:
+    """Which receiver was told of what, and why."""
+    return {
+        row["RowKey"]: {(one["receiver"], one["reason"]) for one in json.loads(row["announced"])}
+        for row in azurite.rows("findings")
+        if row["RowKey"].startswith("f-")
+    }
