@@ -4,7 +4,7 @@ VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed node_modules/.package-lock.json
 
-.PHONY: demo test check infra package deploy-test tools bench audit mutants docs requirements clean
+.PHONY: demo test check infra package deploy-test tools bench audit mutants faults fuzz docs requirements clean
 
 demo: $(INSTALLED) ## Run the retailer's story against the simulator; leaves build/demo/
 	$(BIN)/python -m simulator.demo
@@ -38,6 +38,12 @@ audit: $(INSTALLED) ## bandit over the code, pip-audit over the pinned packages
 
 mutants: $(INSTALLED) ## Break each invariant of the design by a patch: the tests must notice
 	$(BIN)/python -m tests.mutants
+
+faults: $(INSTALLED) ## 60 days of faults against a model, for SEEDS seeds; SEED=N replays one
+	$(BIN)/python -m tests.endurance $(if $(SEED),--seed $(SEED),$(SEEDS))
+
+fuzz: $(INSTALLED) ## Whatever others write and we read: SECONDS a target, guided by coverage on Python 3.12 and newer
+	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 docs: $(INSTALLED) ## Write docs/rules.md from the rules
 	$(BIN)/python -m shared.rules docs/rules.md
