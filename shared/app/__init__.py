@@ -5,6 +5,7 @@ from .connect import Clients, connect
 from .estate import Progress
 from .impact import Impact, impact
 from .inbox import role_changed
+from .preflight import preflight
 from .receivers import takes_cards
 from .scan import Report, scan
 from .settle import Settled, settle, watched_tenant
@@ -24,6 +25,7 @@ __all__ = [
     "connect_tables",
     "end_silence",
     "impact",
+    "preflight",
     "role_changed",
     "scan",
     "settle",
