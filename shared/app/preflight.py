@@ -28,7 +28,7 @@ CONCURRENCY = 16
 TABLES = ("findings", "baseline", "inbox", "scans")
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"
-"""Whoever may read users is told that there is none of this id; whoever may not is refused."""
+"""Whoever may read is told that there is nothing of this id; whoever may not is refused."""
 
 Answer = TypeVar("Answer")
 
@@ -114,7 +114,7 @@ class _Run:
             self._try(sources.CLUSTERS, clusters, scope),
             self._try(sources.IDENTITIES, lambda: clients.identities.list_identities(name), scope),
         )
-        others: list[tuple[Check, object]] = await asyncio.gather(
+        others = await asyncio.gather(
             self._try(sources.TAGS, lambda: clients.aks.list_resource_group_tags(name), scope),
             self._try(sources.ASSIGNMENTS, assignments, scope),
             self._try(sources.DEFINITIONS, lambda: clients.rbac.get_definition(role), scope),
@@ -171,8 +171,8 @@ class _Run:
             apps,
             entities,
             bin_,
-            await self._one(sources.OWNERS, TENANT, applications, owners),
-            await self._one(sources.MEMBERSHIPS, TENANT, principals, memberships),
+            await self._one(sources.OWNERS, TENANT, applications or [_NOBODY], owners),
+            await self._one(sources.MEMBERSHIPS, TENANT, principals or [_NOBODY], memberships),
             (await self._try(sources.USERS, users))[0],
         ]
 
