@@ -11,6 +11,7 @@ from .scan import Report, scan
 from .settle import Settled, settle, watched_tenant
 from .silence import add_silence, end_silence
 from .storage import connect_tables
+from .survey import Survey, survey
 
 __all__ = [
     "AcceptError",
@@ -19,6 +20,7 @@ __all__ = [
     "Progress",
     "Report",
     "Settled",
+    "Survey",
     "accept",
     "add_silence",
     "connect",
@@ -29,6 +31,7 @@ __all__ = [
     "role_changed",
     "scan",
     "settle",
+    "survey",
     "takes_cards",
     "watched_tenant",
 ]
