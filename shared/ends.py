@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,18 +53,19 @@ def ends(snapshot: Snapshot) -> tuple[End, ...]:
     found: list[End] = []
     usable: dict[str, list[Held]] = {}
     applications = {one.app_id.lower() for one in snapshot.applications}
-    for entity in (*snapshot.applications, *snapshot.service_principals):
+    entities: tuple[Application | ServicePrincipal, ...] = (*snapshot.applications, *snapshot.service_principals)
+    for entity in entities:
         every = held(entity.credentials)
         now = (one for one in every if started(one.credential, snapshot.taken))
         usable.setdefault(entity.app_id.lower(), []).extend(now)
         if not platform_managed(entity):
             names = tuple(behind.get(entity.app_id.lower(), ()))
             found += (end for one in every if (end := _of_credential(entity, one, every, names, snapshot)))
+    earliest, latest = snapshot.taken - snapshot.thresholds.ended, snapshot.taken + YEAR
     for cluster in snapshot.clusters:
         key = cluster.client_id.lower()
         # An application of another tenant may hold credentials that cannot be seen from here.
-        found += _of_cluster(cluster, usable.get(key, ()), foreign=key not in applications)
-    earliest, latest = snapshot.taken - snapshot.thresholds.ended, snapshot.taken + YEAR
+        found += _of_cluster(cluster, usable.get(key, ()), earliest, foreign=key not in applications)
     kept = (one for one in found if earliest <= one.end <= latest)
     return tuple(sorted(kept, key=lambda one: (one.end, not one.cluster, one.subject.lower(), one.key)))
 
@@ -91,7 +93,7 @@ def _of_credential(
     )
 
 
-def _of_cluster(cluster: ManagedCluster, usable: list[Held] | tuple[Held, ...], *, foreign: bool) -> list[End]:
+def _of_cluster(cluster: ManagedCluster, usable: Iterable[Held], earliest: datetime, *, foreign: bool) -> list[End]:
     """The date on which a cluster surely fails, and the earlier one on which it may."""
     if not cluster.client_id:
         return []
@@ -102,8 +104,9 @@ def _of_cluster(cluster: ManagedCluster, usable: list[Held] | tuple[Held, ...], 
     lasting = foreign or len(known) < len(dates)
     last = None if lasting else known[-1]
     found = []
-    if last is None or known[0] < last:
-        found.append(_sign_in(cluster, known[0], sure=False))
+    first = next((date for date in known if date >= earliest), known[-1])
+    if last is None or first < last:
+        found.append(_sign_in(cluster, first, sure=False))
     if last is not None:
         found.append(_sign_in(cluster, last, sure=True))
     return found
