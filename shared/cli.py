@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .commands import drift
+from .commands import drift, preflight
+from .commands import report as reporting
 from .commands.drift import unread_text
 from .findings import Finding
 from .model import Severity
@@ -430,6 +431,8 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     findings.set_defaults(run=_findings)
     _silence_parser(commands.add_parser("silence", help="keep findings, and do not announce them"), shared, env)
     drift.add(commands, shared, env)
+    preflight.add(commands, shared, env)
+    reporting.add(commands, shared, env)
     test = commands.add_parser("webhook-test", parents=[shared], help="send a test card")
     test.add_argument("--team", help="to that team's receiver instead of the fallback")
     test.add_argument("--mention", metavar="UPN_OR_ID", help="mention this person, to see whether Teams resolves it")

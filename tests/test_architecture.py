@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent
 HOSTS = ("function_app", "shared.cli", "shared.__main__", "shared.rules.__main__")
 """What is started: it may know the clock, the environment and files, and calls the use cases."""
 MODEL = ("shared.model", "shared.access", "shared.scope")
-RECORDS = (*MODEL, "shared.findings", "shared.settings", "shared.silences", "shared.text")
-"""What clients know of the core: its records, and how a text is shown; never its decisions."""
+RECORDS = (*MODEL, "shared.findings", "shared.settings", "shared.silences", "shared.sources", "shared.text")
+"""What clients know of the core: its records, what each read takes, and how a text is shown; never its decisions."""
 DECISIONS = ("evaluate", "reconcile", "Settings")
 
 

@@ -95,7 +95,7 @@ async def read_access(
     wanted_in = _registry_subscriptions(clusters, around, access, remembered, places)
     listings = await each(wanted_in, clients.resources.list_registries, unread)
     dark = {name.lower() for name in wanted_in} - {name.lower() for name, _ in listings}
-    subnets = await each(_subnets(clusters), clients.resources.get_subnet, unread)
+    subnets = await each(linked_subnets(clusters), clients.resources.get_subnet, unread)
     return Reading(
         principals=tuple(principals),
         access=replace(
@@ -235,7 +235,7 @@ def _registry_subscriptions(
     ]
 
 
-def _subnets(clusters: Iterable[ManagedCluster]) -> list[str]:
+def linked_subnets(clusters: Iterable[ManagedCluster]) -> list[str]:
     """The subnets whose route table or NAT gateway a cluster has to join."""
     found: dict[str, str] = {}
     for cluster in clusters:

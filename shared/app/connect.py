@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from azure.core.credentials_async import AsyncTokenCredential
+
 from ..clients import http
 from ..clients.activity import Activity
 from ..clients.aks import Aks
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 class Clients:
     """The services of one run; `tables` is None for a dry run, `topic` where none is set."""
 
+    credential: AsyncTokenCredential
     entra: Entra
     aks: Aks
     rbac: Rbac
@@ -60,6 +63,7 @@ async def connect(
 
             topic = await stack.enter_async_context(Topic(settings.topic_endpoint, identity, transport))
         yield Clients(
+            credential=identity,
             entra=await stack.enter_async_context(Entra(identity, settings.graph_endpoint, patience)),
             aks=await stack.enter_async_context(Aks(arm)),
             rbac=Rbac(arm),

@@ -49,10 +49,24 @@ class Report:
     written: int = 0
     """Findings that changed in storage."""
     silences: tuple[Silence, ...] = ()
+    closed: tuple[Finding, ...] = ()
+    """Findings that are over and still stored."""
+    last: ScanRow | None = None
+    """The stored scan before this one."""
 
 
-async def scan(clients: Clients, settings: Settings, now: datetime, progress: Progress = silent) -> Report:
-    """Read the tenant, judge it, and keep what changed; without tables it only judges.
+async def scan(
+    clients: Clients,
+    settings: Settings,
+    now: datetime,
+    progress: Progress = silent,
+    *,
+    keep: bool = True,
+    ahead: timedelta | None = None,
+) -> Report:
+    """Read the tenant, judge it, and keep what changed; without tables, or not to `keep`, it only judges.
+
+    The snapshot holds what ends within `ahead`, if that is longer than the notice window; the rules judge the same.
 
     Raises ReadError when not even the tenant's id can be found, StorageError when findings cannot be kept.
     """
@@ -68,7 +82,7 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     stored = await tables.list_findings(tenant_id) if tables else Stored()
     # Beside each other: the listings of Graph are the longest chain of a scan, and rights do not wait for them.
     snapshot, reading = await asyncio.gather(
-        read_entra(clients.entra, settings, estate, stored, clusters, last, tenant_id, now, progress),
+        read_entra(clients.entra, _farther(settings, ahead), estate, stored, clusters, last, tenant_id, now, progress),
         read_access(
             clients, estate.clusters, known, subscriptions=[one.subscription_id for one in estate.subscriptions]
         ),
@@ -76,6 +90,7 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     aside = await tables.list_inbox(aside=True) if tables else []
     snapshot = replace(
         snapshot,
+        thresholds=settings.thresholds,
         unread=(*snapshot.unread, *reading.unread),
         aside=tuple(Aside(received=one.received, problem=one.problem) for one in aside),
         refusals=receivers.refusing(stored, settings),
@@ -99,7 +114,9 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     )
     findings: Sequence[Finding] = observed.findings
     written = 0
-    if tables:
+    if tables and not keep:
+        findings = reconcile(stored.findings, observed, snapshot, RULES)
+    elif tables:
         keeping = _Keeping(tables, settings, snapshot, reading, observed, known, previous, gone)
         findings, written = await keeping.keep(now + timedelta(seconds=time.monotonic() - began))
         await appointments.plan_heartbeat(tables, tenant_id, stored, now)
@@ -127,7 +144,22 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     )
     for one in snapshot.unread:
         log.warning("not read: %s", visible(_unread_text(one)))
-    return Report(snapshot=snapshot, findings=tuple(open_now), written=written, silences=stored.others.silences)
+    return Report(
+        snapshot=snapshot,
+        findings=tuple(open_now),
+        written=written,
+        silences=stored.others.silences,
+        closed=tuple(one for one in findings if not one.open),
+        last=last,
+    )
+
+
+def _farther(settings: Settings, ahead: timedelta | None) -> Settings:
+    """Settings under which a read keeps what ends within a longer time."""
+    if ahead is None or ahead <= settings.thresholds.window:
+        return settings
+    days = (ahead.days, *settings.thresholds.notice_days)
+    return replace(settings, thresholds=replace(settings.thresholds, notice_days=days))
 
 
 def compared(snapshot: Snapshot, reading: Reading, known: Grants, previous: datetime | None) -> Snapshot:

@@ -14,10 +14,11 @@ from typing import Any
 
 from azure.mgmt.monitor.aio import MonitorManagementClient
 
+from .. import sources
 from ..access import Caller, Deletion, RoleAssignment, last_segment
 from .http import Arm
 
-READER = "Reader (Microsoft.Insights/eventtypes/values/read)"
+READER = sources.ACTIVITY.permission
 DELETE = "microsoft.authorization/roleassignments/delete"
 OBJECT_ID = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 UPN = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"

@@ -15,10 +15,11 @@ from azure.mgmt.containerservice.aio import ContainerServiceClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
 
+from .. import sources
 from ..model import TENANT, ManagedCluster, NodePool, Owner, Subscription, Unread, UserAssignedIdentity
 from .http import Arm, NotFoundError, ReadError
 
-READER = "Reader (Microsoft.ContainerService/managedClusters/read)"
+READER = sources.CLUSTERS.permission
 
 
 _Shape = TypeVar("_Shape")
@@ -223,13 +224,15 @@ class Aks:
 
     async def list_subscriptions(self) -> list[Subscription]:
         """Every subscription that the identity may read; a disabled one can be enabled again, so it counts."""
-        async with self._arm.reading(Subscription, TENANT, "Reader"):
+        async with self._arm.reading(Subscription, TENANT, sources.SUBSCRIPTIONS.permission):
             found = [_wire(item, _Subscription) async for item in self._subscriptions.subscriptions.list(listing=True)]
             return [_subscription(one) for one in found if not _deleted(one)]
 
     async def get_subscription(self, subscription_id: str) -> Subscription:
         """One subscription by id; raises NotFoundError when ARM says that there is none."""
-        async with self._arm.reading(Subscription, f"/subscriptions/{subscription_id}", "Reader"):
+        async with self._arm.reading(
+            Subscription, f"/subscriptions/{subscription_id}", sources.SUBSCRIPTIONS.permission
+        ):
             found = _wire(await self._subscriptions.subscriptions.get(subscription_id), _Subscription)
         if _deleted(found):
             scope = f"/subscriptions/{subscription_id}"
@@ -277,9 +280,8 @@ class Aks:
     async def list_resource_group_tags(self, subscription_id: str) -> dict[str, dict[str, str]]:
         """The tags of every resource group of a subscription, by lower-case name."""
         scope = f"/subscriptions/{subscription_id}"
-        permission = "Reader (Microsoft.Resources/subscriptions/resourceGroups/read)"
         client = self._arm.client(ResourceManagementClient, subscription_id)
-        async with client, self._arm.reading(Owner, scope, permission):
+        async with client, self._arm.reading(Owner, scope, sources.TAGS.permission):
             found = [_wire(item, _Group) async for item in client.resource_groups.list(listing=True)]
             return {one.name.lower(): tags(one.tags) for one in found}
 

@@ -32,6 +32,7 @@ from kiota_http.middleware.options import ResponseHandlerOption, RetryHandlerOpt
 from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph_core import GraphClientFactory
 
+from .. import sources
 from ..access import Membership
 from ..model import (
     TENANT,
@@ -45,8 +46,8 @@ from ..model import (
 )
 from .http import NotFoundError, Patience, ReadError, fault, reading, retry_after, same_origin, status_error
 
-PERMISSION = "Application.Read.All (Microsoft Graph, application permission)"
-READ_USERS = "User.Read.All (Microsoft Graph, application permission)"
+PERMISSION = sources.APPLICATIONS.permission
+READ_USERS = sources.USERS.permission
 PAGE = 999
 """The largest $top that Graph allows here."""
 BATCH = 20
@@ -60,6 +61,9 @@ _PRINCIPAL = (
     "id,appId,displayName,servicePrincipalType,accountEnabled,appOwnerOrganizationId,disabledByMicrosoftStatus,"
     + _CREDENTIALS
 )
+
+_BIN = ("application", "servicePrincipal")
+"""What the recycle bin is listed by."""
 
 _GROUP = "#microsoft.graph.group"
 
@@ -264,13 +268,28 @@ class Entra:
     async def list_deleted(self, keep: Callable[[DeletedApplication], bool]) -> Listing[DeletedApplication]:
         """Applications and service principals in the recycle bin, applications first."""
         whole: Listing[DeletedApplication] = Listing()
-        for name in ("application", "servicePrincipal"):
+        for name in _BIN:
             url = f"/directory/deletedItems/microsoft.graph.{name}?$top={PAGE}&$select=id,appId,deletedDateTime"
             part = await self._list(url, DeletedApplication, deleted_application, keep, lambda count: None)
             whole.kept += part.kept
             whole.count += part.count
             whole.unread += part.unread
         return whole
+
+    async def sample(self, kind: type) -> list[str]:
+        """The object ids of the first items of a listing: enough to see whether it may be read; raises ReadError."""
+        urls = {
+            Application: (f"/applications?$top=1&$select={_APPLICATION}",),
+            ServicePrincipal: (f"/servicePrincipals?$top=1&$select={_PRINCIPAL}",),
+            DeletedApplication: tuple(
+                f"/directory/deletedItems/microsoft.graph.{name}?$top=1&$select=id" for name in _BIN
+            ),
+        }
+        found = []
+        for url in urls[kind]:
+            items, _, _ = _page(await self._send(Method.GET, f"{self._endpoint}/v1.0{url}", kind), kind)
+            found += [item.id for item in items]
+        return found
 
     async def get_application(self, app_id: str) -> Application | None:
         """The application of an app id; None if Graph says that there is none."""

@@ -9,12 +9,13 @@ from typing import Any
 
 from azure.mgmt.msi.v2024_11_30.aio import ManagedServiceIdentityClient
 
+from .. import sources
 from ..access import FederatedIdentityCredential, UserAssignedIdentity
 from .aks import segment
 from .http import Arm
 
-READER = "Reader (Microsoft.ManagedIdentity/userAssignedIdentities/read)"
-FEDERATED_READER = "Reader (Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/read)"
+READER = sources.IDENTITIES.permission
+FEDERATED_READER = sources.FEDERATED.permission
 
 
 def identity(item: Any) -> UserAssignedIdentity:

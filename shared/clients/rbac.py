@@ -10,11 +10,12 @@ from typing import Any
 
 from azure.mgmt.authorization.v2022_04_01.aio import AuthorizationManagementClient
 
+from .. import sources
 from ..access import Permission, RoleAssignment, RoleDefinition, subscription_of
 from ..model import TENANT, Unread
 from .http import Arm, ReadError
 
-READER = "Reader (Microsoft.Authorization/roleAssignments/read)"
+READER = sources.ASSIGNMENTS.permission
 _NOWHERE = "00000000-0000-0000-0000-000000000000"
 """The client wants a subscription id where none is needed."""
 
@@ -107,8 +108,7 @@ class Rbac:
     async def get_definition(self, role_definition_id: str) -> RoleDefinition:
         """One role by its id; raises NotFoundError when ARM says that there is none."""
         client = self._arm.client(AuthorizationManagementClient, _NOWHERE)
-        permission = "Reader (Microsoft.Authorization/roleDefinitions/read)"
         subscription = subscription_of(role_definition_id)
         scope = f"/subscriptions/{subscription}" if subscription else TENANT
-        async with client, self._arm.reading(RoleDefinition, scope, permission):
+        async with client, self._arm.reading(RoleDefinition, scope, sources.DEFINITIONS.permission):
             return role_definition(await client.role_definitions.get_by_id(role_definition_id.strip("/")))

@@ -13,12 +13,13 @@ import msgspec
 from azure.mgmt.containerregistry.aio import ContainerRegistryManagementClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 
+from .. import sources
 from ..access import Level, Registry, RoleAssignment, Subnet, level, subscription_of
 from .aks import segment
 from .http import Arm, NotFoundError
 
-REGISTRY_READER = "Reader (Microsoft.ContainerRegistry/registries/read)"
-SUBNET_READER = "Reader (Microsoft.Network/virtualNetworks/subnets/read)"
+REGISTRY_READER = sources.REGISTRIES.permission
+SUBNET_READER = sources.SUBNETS.permission
 
 _VERSIONS = {
     "microsoft.containerregistry/registries": "2025-11-01",

@@ -36,6 +36,11 @@ _RETRY = 2.0
 class StorageError(Exception):
     """Table Storage did not do what was asked; the text says what and why."""
 
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
+        """Whether it will not do it the next time either."""
+
 
 class ConflictError(StorageError):
     """A row changed since it was read: read again and decide anew."""
@@ -166,10 +171,11 @@ async def failing(what: str) -> AsyncIterator[None]:
         raise StorageError(f"could not {what}: HTTP {error.status_code} {code}".rstrip()) from error
     except HttpResponseError as error:
         if error.response is None or "Authorization" not in getattr(error.response.request, "headers", {}):
-            raise StorageError(f"could not {what}: {token_fault(error)}") from error
+            raise StorageError(f"could not {what}: {token_fault(error)}", refused=True) from error
         code = getattr(error, "error_code", None)
         raise StorageError(
-            f"could not {what}: HTTP {error.status_code} {code or ''}".rstrip() + _hint(error)
+            f"could not {what}: HTTP {error.status_code} {code or ''}".rstrip() + _hint(error),
+            refused=error.status_code in (400, 401, 403),
         ) from error
     except AzureError as error:
         raise StorageError(f"could not {what}: storage cannot be reached ({type(error).__name__}){_LOOK}") from error

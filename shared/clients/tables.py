@@ -179,6 +179,14 @@ class Tables:
                 appointments.append(appointment_of(row))
         return due, appointments
 
+    async def try_table(self, table: str) -> None:
+        """Write, read and remove a row that no query of ours finds; raises StorageError."""
+        row = {"PartitionKey": "preflight", "RowKey": "preflight", "schema": SCHEMA}
+        await self._upsert(table, row)
+        async for _ in self._query(table, "PartitionKey eq @name", name="preflight", page=1):
+            break
+        await self.delete_rows(table, [("preflight", "preflight")])
+
     async def save_rows(self, table: str, rows: Sequence[Row]) -> None:
         """Write rows of one partition, 100 at most, all or none; what stood there is replaced."""
         await self._transaction(table, [("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows])

@@ -4,29 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..access import (
-    FederatedIdentityCredential,
-    Membership,
-    Registry,
-    RoleAssignment,
-    RoleDefinition,
-    Subnet,
-    UserAssignedIdentity,
-    subscription_of,
-)
-from ..model import (
-    TENANT,
-    Application,
-    DeletedApplication,
-    ManagedCluster,
-    Owner,
-    ServicePrincipal,
-    Severity,
-    Snapshot,
-    Subscription,
-    Unread,
-)
+from ..access import subscription_of
+from ..model import TENANT, Severity, Snapshot, Unread
 from ..rule import Hit, Runbook, rule
+from ..sources import APPLICATIONS, CLUSTERS, SUBSCRIPTIONS, told_as
 
 
 @rule(
@@ -48,13 +29,13 @@ def scan_scope_unreadable(snapshot: Snapshot) -> Iterator[Hit]:
     told: dict[tuple[str, str], list[Unread]] = {}
     for unread in snapshot.unread:
         if not unread.passing or unread.key in snapshot.unread_before:
-            told.setdefault((_SOURCES.get(unread.kind, unread.kind.__name__), _place(unread.scope)), []).append(unread)
-    lost = {scope.lower() for source, scope in told if source in (CLUSTERS, SUBSCRIPTIONS)}
+            told.setdefault((told_as(unread.kind), _place(unread.scope)), []).append(unread)
+    lost = {scope.lower() for source, scope in told if source in _AZURE}
     nothing = all(subscription.id.lower() in lost for subscription in snapshot.subscriptions)
     for (source, scope), unreads in told.items():
         where = "" if scope == TENANT else f" of {scope}"
         reasons = sorted({f"it needs {one.permission}" if one.permission else one.reason for one in unreads})
-        blind = source == GRAPH or (source in (CLUSTERS, SUBSCRIPTIONS) and (nothing or scope == TENANT))
+        blind = source == APPLICATIONS.told_as or (source in _AZURE and (nothing or scope == TENANT))
         yield Hit(
             resource_id=scope,
             resource_name=scope.rsplit("/", 1)[-1] or "the tenant",
@@ -75,22 +56,5 @@ def _place(scope: str) -> str:
     return "/".join(scope.split("/")[:3]) if subscription_of(scope) else scope
 
 
-GRAPH = "Microsoft Graph"
-"""One source for a person, however many of its listings failed."""
-CLUSTERS = "AKS clusters"
-SUBSCRIPTIONS = "Azure subscriptions"
-_SOURCES = {
-    Application: GRAPH,
-    ServicePrincipal: GRAPH,
-    DeletedApplication: GRAPH,
-    ManagedCluster: CLUSTERS,
-    Subscription: SUBSCRIPTIONS,
-    Owner: "Owners",
-    Membership: GRAPH,
-    RoleAssignment: "Role assignments",
-    RoleDefinition: "Role definitions",
-    UserAssignedIdentity: "Managed identities",
-    FederatedIdentityCredential: "Federated credentials of identities",
-    Registry: "Container registries",
-    Subnet: "Subnets",
-}
+_AZURE = (CLUSTERS.told_as, SUBSCRIPTIONS.told_as)
+"""Where clusters are seen; without any of these the scan sees none."""

@@ -1,0 +1,63 @@
+"""`preflight`, as a process of its own against the simulator."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from shared.preflight import UNKNOWN
+from shared.sources import SOURCES, Service
+from simulator import Fault, load
+
+from ..conftest import Start
+from ..test_cli import shared
+
+
+def test_exit_statuses_and_the_table(start: Start) -> None:
+    watch = start(load("retailer"), storage=False)
+    done = shared(watch, "preflight")
+    assert done.returncode == 0, done.stderr
+    assert f"Tried as the app {watch.azure.client_id}, object id {watch.azure.object_id}." in done.stdout
+    assert "No rule is blind." in done.stdout
+    assert "az role" not in done.stdout
+    assert shared(watch, "preflight", SCAN_SCHEDULE="daily").returncode == 2
+    assert shared(watch, "preflight", NOTICE_DAYS="soon").returncode == 2
+    watch.azure.add(Fault(path="/eventtypes/", host="arm", status=403))
+    lesser = shared(watch, "preflight")
+    assert lesser.returncode == 0, "who did it is lost, and no rule is blind"
+    assert "who removed a role assignment is not said" in " ".join(lesser.stdout.split())
+
+
+def test_a_blind_rule(start: Start) -> None:
+    watch = start(load("retailer"), storage=False)
+    watch.azure.add(Fault(path="/registries", host="arm", status=403))
+    table = shared(watch, "preflight", SCAN_SCHEDULE="daily")
+    assert table.returncode == 4, "a blind rule is worse than a wrong setting"
+    assert "BLIND: aks_kubelet_cannot_pull in 3 subscriptions: Container registries" in table.stdout
+    commands = [line for line in table.stdout.splitlines() if line.startswith("az ")]
+    assert len(commands) == 3
+    found = json.loads(shared(watch, "preflight", "--format", "json").stdout)
+    assert list(found) == ["identity", "checks", "blind"]
+    scopes = [f"/subscriptions/{one.id}" for one in watch.azure.tenant.subscriptions]
+    assert found["blind"] == {"aks_kubelet_cannot_pull": sorted(scopes)}
+    refused = [one for one in found["checks"] if one["outcome"] == "refused"]
+    assert [one["commands"] for one in refused] == [[command] for command in commands]
+    assert {(one["role"], one["needs"]) for one in refused} == {
+        ("Reader", "Microsoft.ContainerRegistry/registries/read")
+    }
+
+
+def test_every_mending_command_is_made_of_shell_words() -> None:
+    for source in SOURCES:
+        scope = "account" if source.service is Service.STORAGE else "/subscriptions/1; reboot"
+        for line in source.command(UNKNOWN, scope).splitlines():
+            words = shlex.split(line)
+            assert "reboot" not in words
+            assert words[0] in ("az", "GRAPH=$(az")
+    graph = next(one for one in SOURCES if one.service is Service.GRAPH).command("object", "/")
+    body = json.loads(shlex.split(graph.splitlines()[1])[-1])
+    assert body == {
+        "principalId": "object",
+        "resourceId": "$GRAPH",
+        "appRoleId": "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30",
+    }
