@@ -19,7 +19,7 @@ from .world import Call, Reply, World, compact, json_reply
 
 _SCOPE = r"(?P<scope>.*?)/providers/Microsoft\.Authorization"
 _CLAUSE = re.compile(r"\s*(?:(atScope)\(\)|assignedTo\('([^']*)'\)|principalId eq '([^']*)')\s*", re.IGNORECASE)
-CACHED = 256
+CACHED = 1024
 """Pages that are kept until an assignment changes."""
 
 

@@ -170,9 +170,7 @@ async def _assignments(
     missing: list[Unread] = []
 
     async def read(subscription_id: str) -> list[RoleAssignment]:
-        some, failed = await clients.rbac.list_assignments(
-            subscription_id, lambda one: one.principal_id.lower() in principals
-        )
+        some, failed = await clients.rbac.list_assignments(subscription_id, principals)
         if failed:
             raise ReadError(failed[0])
         return some

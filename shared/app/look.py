@@ -133,9 +133,7 @@ class _Look:
         wanted |= {row.assignment.principal_id.lower() for row in known.values()}
 
         async def read(subscription_id: str) -> list[RoleAssignment]:
-            some, failed = await self._clients.rbac.list_assignments(
-                subscription_id, lambda one: one.principal_id.lower() in wanted
-            )
+            some, failed = await self._clients.rbac.list_assignments(subscription_id, wanted)
             if failed:
                 raise ReadError(failed[0])
             return some

@@ -33,7 +33,7 @@ async def test_every_page_of_a_listing_inherited_ones_included(retailer: Watch) 
     retailer.azure.assignments_page_size = 3
     name = production(retailer)
     async with retailer.clients(storage=False) as clients:
-        found, unread = await clients.rbac.list_assignments(name, lambda one: True)
+        found, unread = await clients.rbac.list_assignments(name)
     assert not unread
     assert len(found) > 6
     assert any("managementGroups" in one.scope for one in found)
@@ -56,7 +56,7 @@ async def test_a_listing_that_breaks_off_gives_nothing_but_unread(
     retailer.azure.assignments_page_size = 3
     retailer.azure.add(Fault(path="roleAssignments", host="arm", page=2, **fault))
     async with retailer.clients(storage=False) as clients:
-        found, unread = await clients.rbac.list_assignments(production(retailer), lambda one: True)
+        found, unread = await clients.rbac.list_assignments(production(retailer))
     assert found == []
     (one,) = unread
     assert one.kind is RoleAssignment

@@ -60,7 +60,7 @@ async def test_the_recorded_assignments_through_the_real_client(start: Start) ->
     body = (SAMPLES / "arm-role-assignments-list-subscription.json").read_bytes()
     watch.azure.record(f"/subscriptions/{name}/providers/Microsoft.Authorization/roleAssignments", body)
     async with watch.clients(storage=False) as clients:
-        found, unread = await clients.rbac.list_assignments(name, lambda one: True)
+        found, unread = await clients.rbac.list_assignments(name)
     assert not unread
     assert len(found) == 80
     assert all(one.listed_in == {name} for one in found)
