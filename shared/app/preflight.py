@@ -106,7 +106,7 @@ class _Run:
             return found
 
         async def assignments() -> None:
-            _, unread = await clients.rbac.list_assignments(name, lambda one: False)
+            _, unread = await clients.rbac.list_assignments(name, ())
             if unread:
                 raise ReadError(unread[0])
 

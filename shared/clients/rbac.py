@@ -24,16 +24,16 @@ _NOWHERE = "00000000-0000-0000-0000-000000000000"
 
 
 class _Properties(msgspec.Struct, rename="camel"):
-    principal_id: str = ""
+    principal_id: str | None = None
     principal_type: str | None = None
-    role_definition_id: str = ""
-    scope: str = ""
+    role_definition_id: str | None = None
+    scope: str | None = None
     condition: str | None = None
     condition_version: str | None = None
 
 
 class _Assignment(msgspec.Struct):
-    id: str = ""
+    id: str | None = None
     properties: _Properties = msgspec.field(default_factory=_Properties)
 
 

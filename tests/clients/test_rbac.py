@@ -123,7 +123,7 @@ async def test_a_listing_in_which_one_row_is_a_riddle_gives_nothing(retailer: Wa
     name = production(retailer)
     retailer.azure.add(Fault(path="roleAssignments", host="arm", body=json.dumps(body).encode()))
     async with retailer.clients(storage=False) as clients:
-        found, (unread,) = await clients.rbac.list_assignments(name, lambda one: True)
+        found, (unread,) = await clients.rbac.list_assignments(name)
         assert (found, unread.reason) == ([], "2 role assignments of an unexpected shape")
         with pytest.raises(ReadError, match="unexpected shape"):
             await clients.rbac.list_held_at(f"/subscriptions/{name}", "p")
@@ -132,9 +132,7 @@ async def test_a_listing_in_which_one_row_is_a_riddle_gives_nothing(retailer: Wa
 async def test_only_what_is_wanted_is_kept(retailer: Watch) -> None:
     kubelet = retailer.azure.tenant.cluster("shop-prod").kubelet_object_id
     async with retailer.clients(storage=False) as clients:
-        found, unread = await clients.rbac.list_assignments(
-            production(retailer), lambda one: one.principal_id == kubelet
-        )
+        found, unread = await clients.rbac.list_assignments(production(retailer), {kubelet})
     assert not unread
     assert {one.principal_id for one in found} == {kubelet}
 
