@@ -118,7 +118,7 @@ class Rbac:
                     for item in page.value:
                         if not _whole(item):
                             broken += 1
-                        elif principals is None or item.properties.principal_id.lower() in principals:
+                        elif principals is None or (item.properties.principal_id or "").lower() in principals:
                             found.append(role_assignment(item, subscription_id))
         except ReadError as error:
             return [], [error.unread]
