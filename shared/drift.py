@@ -77,7 +77,7 @@ class Watched:
     """How it is called on a card: `kubelet identity` or the like."""
     clusters: tuple[ManagedCluster, ...]
     identity_id: str = ""
-    """The id of the user-assigned identity that it is; empty for another one."""
+    """The id of the user-assigned identity that it is, or the path of the application; empty for another one."""
 
 
 def surroundings(snapshot: Snapshot, access: Access | None = None) -> World:
@@ -120,6 +120,9 @@ def watched(clusters: Sequence[ManagedCluster], around: World, access: Access) -
         for cluster in issuers.get(credential.issuer.rstrip("/").lower(), ()):
             if read:
                 add(read.principal_id, Identity.WORKLOAD, f"workload identity {read.name}", cluster, read.id)
+            elif credential.principal_id:
+                name = f"workload identity {credential.holder or credential.app_id}"
+                add(credential.principal_id, Identity.WORKLOAD, name, cluster, credential.identity_id)
     return found
 
 
@@ -353,6 +356,34 @@ def _target(need: Need, snapshot: Snapshot) -> str:
 def removal_key(row: BaselineGrant, principal_id: str) -> str:
     """The key under which role_assignment_deleted tells of a loss of one watched identity."""
     return row.loss if not row.via else f"{row.loss}|{principal_id.lower()}"
+
+
+def workload_of(identity: Watched) -> bool:
+    """Whether an identity is one that pods sign in as by a federated credential, and no add-on's."""
+    return identity.identity is Identity.WORKLOAD and identity.name.startswith("workload identity ")
+
+
+def removals(snapshot: Snapshot, known: Mapping[str, Watched]) -> Iterator[tuple[BaselineGrant, str, Watched]]:
+    """Each lost grant that nothing else makes up for, with the watched identity, by its id, that lost it."""
+    access = snapshot.access
+    now = held_now(access)
+    definitions = {one.role_id: one for one in access.definitions}
+    groups = {row.principal_id.lower(): {one.lower() for one in row.groups} for row in access.memberships}
+    done = settled(snapshot)
+    for row in access.baseline:
+        if not row.lost or row.assignment.key in done:
+            continue
+        one = row.assignment
+        role = definitions.get(one.role_id)
+        for holder in row.holders:
+            identity = known.get(holder)
+            if identity is None:
+                continue
+            if row.via and holder in groups and one.principal_id.lower() not in groups[holder]:
+                # It left the group before the group lost this.
+                continue
+            if not (role and equivalent(now, holder, role, one.scope)):
+                yield row, holder, identity
 
 
 def loss_facts(row: BaselineGrant, *others: BaselineGrant) -> dict[str, Fact]:

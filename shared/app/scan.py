@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from .. import baseline, silences
+from .. import baseline, former, silences
 from ..access import BaselineGrant
 from ..clients.rows import ScanRow
 from ..clients.storage import ConflictError
 from ..clients.tables import Stored, Tables
 from ..findings import Finding, Observed, evaluate, reconcile
-from ..model import TENANT, Aside, Owner, Snapshot, Unread
+from ..model import TENANT, Aside, EventSubscription, Owner, Snapshot, Unread
 from ..rules import RULES
 from ..settings import Settings
 from ..silences import Silence
@@ -23,9 +23,10 @@ from ..text import visible
 from . import appointments, receivers, retention, topic
 from .access import Reading, read_access
 from .connect import Clients
-from .estate import Progress, read_azure, read_entra, silent, tenant_of
+from .estate import Estate, Progress, read_azure, read_entra, silent, tenant_of
 from .keep import changes, gone_scopes, keep_estate, remembered
 from .owners import read_owners
+from .reads import each
 from .storage import holder
 
 log = logging.getLogger(__name__)
@@ -67,21 +68,32 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     tenant_id = await tenant_of(clients.aks, estate, last)
     stored = await tables.list_findings(tenant_id) if tables else Stored()
     # Beside each other: the listings of Graph are the longest chain of a scan, and rights do not wait for them.
-    snapshot, reading = await asyncio.gather(
+    before = {row.id.lower(): row.former for row in clusters.values()}
+    snapshot, reading, (subscribed, unwired) = await asyncio.gather(
         read_entra(clients.entra, settings, estate, stored, clusters, last, tenant_id, now, progress),
         read_access(
-            clients, estate.clusters, known, subscriptions=[one.subscription_id for one in estate.subscriptions]
+            clients,
+            estate.clusters,
+            known,
+            subscriptions=[one.subscription_id for one in estate.subscriptions],
+            besides=frozenset(one for row in before.values() for one in former.principals(row)),
         ),
+        _wiring(clients, settings, estate),
     )
     aside = await tables.list_inbox(aside=True) if tables else []
     snapshot = replace(
         snapshot,
-        unread=(*snapshot.unread, *reading.unread),
+        unread=(*snapshot.unread, *reading.unread, *unwired),
+        named=bool(settings.subscriptions),
+        function_app_id=settings.function_app_id,
+        event_subscriptions=subscribed,
         aside=tuple(Aside(received=one.received, problem=one.problem) for one in aside),
         refusals=receivers.refusing(stored, settings),
         counts={**snapshot.counts, "role_assignments": len(reading.access.assignments)},
     )
     previous = last.started if last else None
+    snapshot = replace(snapshot, access=reading.access)
+    snapshot = replace(snapshot, former=former.all_seen(snapshot, before))
     snapshot = compared(snapshot, reading, known, previous)
     gone = await gone_scopes(clients.resources, snapshot.access.baseline)
 
@@ -128,6 +140,16 @@ async def scan(clients: Clients, settings: Settings, now: datetime, progress: Pr
     for one in snapshot.unread:
         log.warning("not read: %s", visible(_unread_text(one)))
     return Report(snapshot=snapshot, findings=tuple(open_now), written=written, silences=stored.others.silences)
+
+
+async def _wiring(
+    clients: Clients, settings: Settings, estate: Estate
+) -> tuple[tuple[EventSubscription, ...], list[Unread]]:
+    """Where the events of the subscriptions with clusters go; nothing is asked if the settings do not name this app."""
+    unread: list[Unread] = []
+    wanted = sorted({one.subscription_id for one in estate.clusters}) if settings.function_app_id else []
+    answers = await each(wanted, clients.wiring.list_event_subscriptions, unread)
+    return tuple(one for _, some in answers for one in some), unread
 
 
 def compared(snapshot: Snapshot, reading: Reading, known: Grants, previous: datetime | None) -> Snapshot:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..access import Membership, RoleAssignment, RoleDefinition, UserAssignedIdentity
-from ..drift import CACHED, RESTORE, held_now, loss_facts, removal_key, settled, story, surroundings, watched
+from ..drift import CACHED, RESTORE, loss_facts, removal_key, removals, story, surroundings, watched
 from ..model import ManagedCluster, Severity, Snapshot
-from ..permissions import equivalent
 from ..rule import Hit, Runbook, rule
 
 SHOW = (
@@ -36,41 +35,26 @@ SHOW = (
 )
 def role_assignment_deleted(snapshot: Snapshot) -> Iterator[Hit]:
     """An assignment of a cluster's identity, or of a group it is in, is gone, and nothing else grants the same."""
-    access = snapshot.access
-    now = held_now(access)
-    definitions = {one.role_id: one for one in access.definitions}
-    groups = {row.principal_id.lower(): {one.lower() for one in row.groups} for row in access.memberships}
-    known = watched(snapshot.clusters, surroundings(snapshot), access)
-    done = settled(snapshot)
-    for row in access.baseline:
-        if not row.lost or row.assignment.key in done:
-            continue
+    definitions = {one.role_id: one for one in snapshot.access.definitions}
+    known = watched(snapshot.clusters, surroundings(snapshot), snapshot.access)
+    for row, holder, identity in removals(snapshot, known):
         one = row.assignment
         role = definitions.get(one.role_id)
-        for holder in row.holders:
-            identity = known.get(holder)
-            if identity is None:
-                continue
-            if row.via and holder in groups and one.principal_id.lower() not in groups[holder]:
-                # It left the group before the group lost this.
-                continue
-            if role and equivalent(now, holder, role, one.scope):
-                continue
-            name = role.name if role and role.name else one.role_id
-            place = one.scope.rstrip("/").rsplit("/", 1)[-1] or "the root"
-            for cluster in identity.clusters:
-                yield Hit(
-                    resource_id=cluster.id,
-                    resource_name=cluster.name,
-                    key=removal_key(row, holder),
-                    title=f"The {identity.name} of cluster {cluster.name} lost role {name} on {place}",
-                    facts={
-                        "subscription": cluster.subscription_id,
-                        "resource_group": cluster.resource_group,
-                        "cluster": cluster.name,
-                        "principal_id": identity.principal_id,
-                        **loss_facts(row),
-                        "evidence": story(row, snapshot, identity.name),
-                    },
-                    lost_at=row.deleted_at,
-                )
+        name = role.name if role and role.name else one.role_id
+        place = one.scope.rstrip("/").rsplit("/", 1)[-1] or "the root"
+        for cluster in identity.clusters:
+            yield Hit(
+                resource_id=cluster.id,
+                resource_name=cluster.name,
+                key=removal_key(row, holder),
+                title=f"The {identity.name} of cluster {cluster.name} lost role {name} on {place}",
+                facts={
+                    "subscription": cluster.subscription_id,
+                    "resource_group": cluster.resource_group,
+                    "cluster": cluster.name,
+                    "principal_id": identity.principal_id,
+                    **loss_facts(row),
+                    "evidence": story(row, snapshot, identity.name),
+                },
+                lost_at=row.deleted_at,
+            )
