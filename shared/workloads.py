@@ -19,7 +19,7 @@ AUDIENCES = ("api://AzureADTokenExchange", "api://AzureADTokenExchangeUSGov", "a
 """What Entra expects, in each of its clouds."""
 BINDING = "api://AKSIdentityBinding"
 """The audience of identity bindings, a preview that AKS sets up by itself."""
-HOST = r"https?://(?:[a-z0-9-]+\.)*oi(?:d)?c\.[a-z0-9-]*aks[a-z0-9-]*\.azure\.[a-z.]+(?::443)?/"
+HOST = r"https?://(?:[a-z0-9-]+\.)*oi(?:d)?c\.[a-z0-9-]*aks[a-z0-9-]*\.azure\.[a-z]+(?::443)?/"
 _ISSUER = re.compile(HOST + r"(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
