@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from azure.mgmt.eventgrid.aio import EventGridManagementClient
 
 from ..model import EventSubscription
@@ -20,49 +19,17 @@ SOURCE = "microsoft.resources.subscriptions"
 """The topic type of what happens in a subscription."""
 
 
-class _TopicProperties(msgspec.Struct, rename="camel"):
-    topic_type: str | None = None
-
-
-class _Topic(msgspec.Struct):
-    id: str
-    name: str
-    properties: _TopicProperties | None = None
-
-
-class _Target(msgspec.Struct, rename="camel"):
-    resource_id: str | None = None
-
-
-class _Destination(msgspec.Struct):
-    properties: _Target | None = None
-
-
-class _Delivery(msgspec.Struct):
-    destination: _Destination | None = None
-
-
-class _Properties(msgspec.Struct, rename="camel"):
-    provisioning_state: str | None = None
-    destination: _Destination | None = None
-    delivery_with_resource_identity: _Delivery | None = None
-
-
-class _Subscription(msgspec.Struct):
-    id: str
-    properties: _Properties | None = None
-
-
 def event_subscription(item: Any) -> EventSubscription:
-    """An event subscription of the SDK as a record; raises msgspec.ValidationError."""
-    wire = msgspec.convert(item.as_dict(), _Subscription)
-    properties = wire.properties or _Properties()
-    delivery = properties.delivery_with_resource_identity or _Delivery()
-    destination = properties.destination or delivery.destination or _Destination()
+    """An event subscription of the SDK as a record; raises ValueError for one without an id."""
+    if not item.id:
+        raise ValueError("an event subscription without an id")
+    delivery = item.delivery_with_resource_identity
+    destination = item.destination or (delivery.destination if delivery else None)
     return EventSubscription(
-        id=wire.id,
-        function_id=(destination.properties.resource_id or "") if destination.properties else "",
-        state=properties.provisioning_state or "",
+        id=item.id,
+        # Of the destinations, functions, topics and queues are resources; webhooks are not.
+        function_id=getattr(destination, "resource_id", None) or "",
+        state=item.provisioning_state or "",
     )
 
 
@@ -80,16 +47,15 @@ class Wiring:
         async with client:
             async with self._arm.reading(EventSubscription, scope, TOPIC_READER):
                 listing = client.system_topics.list_by_subscription(listing=True)
-                topics = [msgspec.convert(item.as_dict(), _Topic) async for item in listing]
-            for topic in topics:
-                if not topic.properties or (topic.properties.topic_type or "").lower() != SOURCE:
-                    continue
+                topics = [
+                    (segment(item.id or "", "resourcegroups"), item.name or "")
+                    async for item in listing
+                    if (item.topic_type or "").lower() == SOURCE
+                ]
+            for group, name in topics:
                 try:
                     async with self._arm.reading(EventSubscription, scope, READER):
-                        group = segment(topic.id, "resourcegroups")
-                        many = client.system_topic_event_subscriptions.list_by_system_topic(
-                            group, topic.name, listing=True
-                        )
+                        many = client.system_topic_event_subscriptions.list_by_system_topic(group, name, listing=True)
                         found += [event_subscription(item) async for item in many]
                 except NotFoundError:
                     # It was deleted since it was listed.
