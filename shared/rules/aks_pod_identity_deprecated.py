@@ -18,12 +18,13 @@ from ..rule import Hit, Runbook, rule
         "Storage. Nobody mends it any more.",
         cause="Pod-managed identity was deprecated in October 2022, and support for the add-on ended in "
         "September 2025.",
-        confirm="az aks pod-identity list --subscription {subscription} --resource-group {resource_group} "
-        "--cluster-name {cluster}",
+        confirm="az aks show --subscription {subscription} --resource-group {resource_group} --name {cluster} "
+        "--query podIdentityProfile",
         fix="az aks update --subscription {subscription} --resource-group {resource_group} --name {cluster} "
         "--enable-oidc-issuer --enable-workload-identity",
         durable="Move each workload to workload identity: a federated credential for its service account, the label "
-        "azure.workload.identity/use on its pods. Then: az aks update --disable-pod-identity.",
+        "azure.workload.identity/use on its pods. Then switch pod-managed identity off, "
+        "with the extension aks-preview.",
         caveat="The command only prepares: the OIDC issuer cannot be switched off again, and pods go on with "
         "pod-managed identity until they are moved. Which pods use it stands in the cluster (AzureIdentityBinding), "
         "which Fusewatch does not read.",

@@ -18,6 +18,7 @@ from ..model import (
     TENANT,
     Application,
     DeletedApplication,
+    EventSubscription,
     ManagedCluster,
     Owner,
     ServicePrincipal,
@@ -38,8 +39,11 @@ from ..rule import Hit, Runbook, rule
         symptom="Fusewatch is blind there: what ends or vanishes is not seen, and nothing there is called resolved.",
         cause="A refusal is reported at once, a passing fault when it happens in two scans in a row.",
         confirm="python -m shared scan --dry-run --format json",
-        fix="",
+        fix="infra/access/grant TENANT",
         durable="Grant the permission that the finding names: docs/permissions.md says who can grant it, and where.",
+        caveat="An administrator runs the command, once a tenant; TENANT is the name of the parameter file. It "
+        "mends what "
+        "was refused, and no fault of Azure's: that passes by itself.",
     ),
     docs="https://learn.microsoft.com/azure/role-based-access-control/built-in-roles#reader",
 )
@@ -90,7 +94,8 @@ _SOURCES = {
     RoleAssignment: "Role assignments",
     RoleDefinition: "Role definitions",
     UserAssignedIdentity: "Managed identities",
-    FederatedIdentityCredential: "Federated credentials of identities",
+    FederatedIdentityCredential: "Federated credentials",
+    EventSubscription: "Event subscriptions",
     Registry: "Container registries",
     Subnet: "Subnets",
 }

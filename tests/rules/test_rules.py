@@ -93,7 +93,7 @@ def test_a_command_is_free_of_quotes_around_what_is_filled_in(rule: Rule):
 def test_a_confirm_command_only_reads(rule: Rule):
     reading = re.compile(
         r"az (aks|ad (app|sp|\{object\})( credential| owner)?) (show|list) |python -m shared findings|az identity show |"
-        r"az role assignment list |python -m shared scan --dry-run|az aks (nodepool|pod-identity) list |"
+        r"az role assignment list |python -m shared scan --dry-run|az aks nodepool list |"
         r"az (identity|ad app) federated-credential show |az eventgrid system-topic list "
     )
     for runbook in rule.runbooks.values():
