@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..access import FederatedIdentityCredential, UserAssignedIdentity
-from ..model import ManagedCluster, Severity, Snapshot
+from ..model import TENANT, ManagedCluster, Severity, Snapshot
 from ..rule import Hit, Runbook, rule
 from ..workloads import (
     ISSUERS,
@@ -116,4 +116,6 @@ def _hit(one: Trust, snapshot: Snapshot) -> Hit:
         },
         severity=Severity.INFO if snapshot.named and one.cluster is None else None,
         variant=variant,
+        # Only where no cluster is known to be meant may one that was not read be the one.
+        absent_in=one.cluster.id if one.cluster else TENANT,
     )

@@ -89,3 +89,12 @@ def test_while_clusters_are_unread_nothing_is_said_and_nothing_resolved():
         assert all(one.open for one in reconcile(stored, evaluate(what, [rule]), what, [rule]))
     mended = scan()
     assert not any(one.open for one in reconcile(stored, evaluate(mended, [rule]), mended, [rule]))
+
+
+def test_a_cluster_that_was_read_is_enough_to_tell_of_its_own_issuer():
+    elsewhere = [unread(ManagedCluster, "/subscriptions/9")]
+    for world in (
+        scan(trusts=[trust(issuer=ISSUER.rstrip("/"))], unread=elsewhere),
+        scan(rebuilt(), trusts=[trust()], before=remembered(cluster()), unread=elsewhere),
+    ):
+        assert len(evaluate(world, [rule]).findings) == 1
