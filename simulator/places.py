@@ -146,7 +146,8 @@ def add_access(tenant: Tenant, table: Table) -> None:
         application.credentials = [_credential(tenant, one) for one in row.get("trusts", [])]
     for row in table.get("system_topic", []):
         group = _group(tenant, row)
-        reports = [EventSubscription(name="fusewatch", function_id=one) for one in row.get("functions", [])]
+        sites = [f"{group.id}/providers/Microsoft.Web/sites/{one}" for one in row.get("functions", [])]
+        reports = [EventSubscription(name="roles", function_id=f"{one}/functions/on_role_change") for one in sites]
         tenant.topics.append(
             SystemTopic(
                 subscription_id=group.subscription_id, group=group.name, name=row["name"], subscriptions=reports
@@ -170,7 +171,11 @@ def add_access(tenant: Tenant, table: Table) -> None:
 
 
 def _credential(tenant: Tenant, row: Table) -> FederatedCredential:
-    issuer = tenant.cluster(row["cluster"]).issuer(tenant.id) if "cluster" in row else row["issuer"]
+    if "gone" in row:
+        mark = derived(tenant.id, "deleted cluster", row["gone"])
+        issuer = f"https://westeurope.oic.prod-aks.azure.com/{tenant.id}/{mark}/"
+    else:
+        issuer = tenant.cluster(row["cluster"]).issuer(tenant.id) if "cluster" in row else row["issuer"]
     subject = None if "expression" in row else row["subject"]
     made = FederatedCredential(name=row["name"], issuer=issuer, subject=subject, expression=row.get("expression", ""))
     if not row.get("slash", True):

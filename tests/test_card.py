@@ -127,7 +127,11 @@ def worlds():
         ],
     ]
     every = [snapshot(*records, owners={application().id: ()}) for records in world]
-    every += [*estate.worlds(), *catalogue.worlds(), snapshot(aside=(Aside(received=after(-1), problem="it has no data"),))]
+    every += [
+        *estate.worlds(),
+        *catalogue.worlds(),
+        snapshot(aside=(Aside(received=after(-1), problem="it has no data"),)),
+    ]
     return [found for one in every for found in evaluate(one, RULES).findings]
 
 

@@ -11,16 +11,13 @@ from simulator.azurite import Azurite
 
 from ..conftest import Start, Watch, day
 
-APP_ID = (
-    "/subscriptions/00000000-0000-4000-8000-00000000f00d/resourceGroups/rg-fusewatch/providers/Microsoft.Web/sites/"
-    "fusewatch"
-)
 REBUILT, LEFTOVER = "aks_identity_replaced", "aks_service_principal_leftover"
 
 
 def begin(start: Start) -> Watch:
     watch = start(load("catalogue"))
-    watch.env["FUNCTION_APP_ID"] = APP_ID
+    (reports,) = watch.azure.tenant.topics[0].subscriptions
+    watch.env["FUNCTION_APP_ID"] = reports.function_id.partition("/functions/")[0]
     return watch
 
 
