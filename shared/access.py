@@ -115,17 +115,25 @@ class UserAssignedIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FederatedIdentityCredential:
-    """What a user-assigned identity trusts; a flexible one has an expression instead of a subject.
+    """What a user-assigned identity or an application trusts; a flexible one has an expression instead of a subject.
 
-    Source: https://learn.microsoft.com/rest/api/managedidentity/federated-identity-credentials.
+    Sources: https://learn.microsoft.com/rest/api/managedidentity/federated-identity-credentials and
+    https://learn.microsoft.com/graph/api/resources/federatedidentitycredential.
     """
 
     id: str
     identity_id: str
+    """The id of the identity that holds it, or the path of the application."""
     issuer: str
     subject: str = ""
     audiences: tuple[str, ...] = ()
     expression: str = ""
+    app_id: str = ""
+    """The client id of the application; empty for a user-assigned identity."""
+    holder: str = ""
+    """The name of the identity, or the display name of the application."""
+    principal_id: str = ""
+    """The object id of the application's service principal, where a cluster is behind it and it has one."""
 
     @property
     def name(self) -> str:

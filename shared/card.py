@@ -198,9 +198,10 @@ def _problem(entry: Entry, frame: _Frame, *, advise: bool) -> Element:
     if rule:
         items += _runbook(rule, finding, frame.limit, advise=advise)
     link = portal_link(finding, frame.tenant_id, frame.portal)
-    if link:
-        action = {"type": "Action.OpenUrl", "title": "Open in the Azure portal", "url": link}
-        items.append({"type": "ActionSet", "spacing": "small", "actions": [action]})
+    links = [("Open in the Azure portal", link), ("Read about it", rule.link if rule else "")]
+    actions = [{"type": "Action.OpenUrl", "title": title, "url": url} for title, url in links if url]
+    if actions:
+        items.append({"type": "ActionSet", "spacing": "small", "actions": actions})
     return {"type": "Container", "spacing": "large", "items": items}
 
 
@@ -250,6 +251,8 @@ def _runbook(rule: Rule, finding: Finding, limit: int, *, advise: bool) -> list[
         items.append(paragraph(runs(runbook.caveat, size="small"), spacing="small"))
     if runbook.durable and advise:
         items.append(paragraph([*runs("For good: ", weight="bolder"), *runs(runbook.durable)], spacing="small"))
+    if advise and not rule.link:
+        items.append(paragraph(runs(f"More: {rule.section}", size="small", subtle=True), spacing="small"))
     return items
 
 

@@ -80,7 +80,7 @@ class Watched:
     """How it is called on a card: `kubelet identity` or the like."""
     clusters: tuple[ManagedCluster, ...]
     identity_id: str = ""
-    """The id of the user-assigned identity that it is; empty for another one."""
+    """The id of the user-assigned identity that it is, or the path of the application; empty for another one."""
 
 
 @lru_cache(maxsize=1)
@@ -124,6 +124,9 @@ def watched(clusters: Sequence[ManagedCluster], around: World, access: Access) -
         for cluster in issuers.get(credential.issuer.rstrip("/").lower(), ()):
             if read:
                 add(read.principal_id, Identity.WORKLOAD, f"workload identity {read.name}", cluster, read.id)
+            elif credential.principal_id:
+                name = f"workload identity {credential.holder or credential.app_id}"
+                add(credential.principal_id, Identity.WORKLOAD, name, cluster, credential.identity_id)
     return found
 
 
@@ -380,6 +383,21 @@ def _target(need: Need, snapshot: Snapshot) -> str:
 def removal_key(row: BaselineGrant, principal_id: str) -> str:
     """The key under which role_assignment_deleted tells of a loss of one watched identity."""
     return row.loss if not row.via else f"{row.loss}|{principal_id.lower()}"
+
+
+def workload_of(identity: Watched) -> bool:
+    """Whether an identity is one that pods sign in as by a federated credential, and no add-on's."""
+    return identity.identity is Identity.WORKLOAD and identity.name.startswith("workload identity ")
+
+
+def removals(snapshot: Snapshot, known: Mapping[str, Watched]) -> Iterator[tuple[BaselineGrant, str, Watched]]:
+    """Each lost grant that nothing else makes up for, with the watched identity, by its id, that lost it."""
+    verdicts = again(snapshot)
+    for row in snapshot.access.baseline:
+        for holder in row.holders if row.lost else ():
+            identity = known.get(holder)
+            if identity and verdicts[row.assignment.key, holder] is Verdict.NO:
+                yield row, holder, identity
 
 
 def loss_facts(row: BaselineGrant, *others: BaselineGrant) -> dict[str, Fact]:

@@ -154,6 +154,8 @@ class NodePool:
     """`VirtualMachineScaleSets`, `VirtualMachines` or `AvailabilitySet`."""
     subnet_id: str = ""
     """A subnet that was brought along; empty when AKS made the network."""
+    image: str = ""
+    """nodeImageVersion: what its nodes run; another one means that they were made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +193,8 @@ class ManagedCluster:
     """`system`, `none` or the id of a zone that was brought along."""
     oidc_issuer: str = ""
     """Empty when the cluster issues no tokens for workload identities."""
+    idle_issuer: str = ""
+    """An issuer that the cluster shows although it is switched off."""
     workload_identity: bool = False
     """Whether the webhook that hands those tokens to pods is on."""
     pod_identity: bool = False
@@ -264,6 +268,52 @@ class Aside:
     problem: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSubscription:
+    """Where the events of a subscription's system topic go, if that is a function.
+
+    Source: https://learn.microsoft.com/rest/api/eventgrid/controlplane/system-topic-event-subscriptions.
+    """
+
+    id: str
+    function_id: str
+    """`SITE/functions/NAME`; empty for another destination."""
+    state: str = ""
+    """provisioningState: nothing is delivered through one that failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """A principal that a cluster acted as until another one took its place."""
+
+    identity: str
+    """`cluster` or `kubelet`."""
+    principal_id: str
+    """Lower-case object id of the old one."""
+    since: datetime
+    """Start of the scan that first saw the new one, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """What scans saw of a cluster before, as far as it matters after a change (shared/former.py)."""
+
+    principals: Mapping[str, str] = field(default_factory=dict)
+    """Lower-case object ids by `cluster` and `kubelet`, as last seen."""
+    replaced: tuple[Replaced, ...] = ()
+    """The ones before, until the new one holds what they held."""
+    client_id: str = ""
+    """The service principal that it runs on, or ran on before it was converted."""
+    service_principal: str = ""
+    """The lower-case object id of that one."""
+    converted: datetime | None = None
+    """Start of the scan that first saw it on a managed identity, UTC."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """The node image of each pool, as last seen on the service principal."""
+    issuers: tuple[str, ...] = ()
+    """Its OIDC issuers, the newest last."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
     """All that one scan read of a tenant, and all that it could not read; compared by identity."""
@@ -283,6 +333,13 @@ class Snapshot:
     """Who may do what, as far as clusters depend on it."""
     known: frozenset[str] = frozenset()
     """App ids behind clusters that an earlier scan saw alive."""
+    former: Mapping[str, Former] = field(default_factory=dict)
+    """What was seen of each cluster until now, by its lower-case id."""
+    named: bool = False
+    """Whether SUBSCRIPTIONS names what is watched, so that there may be other clusters."""
+    function_app_id: str = ""
+    """The resource id of this app; empty if the settings do not say it."""
+    event_subscriptions: tuple[EventSubscription, ...] = ()
     owners: Mapping[str, tuple[Owner, ...]] = field(default_factory=dict)
     """Graph owners by resource id, of the applications and service principals that were asked for."""
     refusals: tuple[Refusal, ...] = ()

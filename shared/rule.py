@@ -11,6 +11,9 @@ from datetime import datetime
 
 from .model import TENANT, Severity, Snapshot
 
+HANDBOOK = ""
+"""The address at which anybody can read docs/rules.md; empty while it is nowhere but in the source."""
+
 Fact = str | Sequence[str]
 """What a placeholder of a command stands for: one shell word, or any number of them."""
 
@@ -83,6 +86,16 @@ class Rule:
     """How the severity is chosen, for the documentation."""
     drift: bool = False
     """Whether it judges rights: it says itself what it could not decide, and is asked once more before it is told."""
+
+    @property
+    def section(self) -> str:
+        """The section of docs/rules.md about it, for a person."""
+        return f"docs/rules.md, section {self.id}"
+
+    @property
+    def link(self) -> str:
+        """The address of that section; empty while the handbook has none."""
+        return f"{HANDBOOK}#{self.id}" if HANDBOOK else ""
 
     def runbook(self, variant: str = "") -> Runbook:
         """The runbook of a variant, or the general one if there is none of that name."""

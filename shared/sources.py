@@ -25,6 +25,7 @@ from .findings import Finding
 from .model import (
     Application,
     DeletedApplication,
+    EventSubscription,
     ManagedCluster,
     Owner,
     ServicePrincipal,
@@ -135,6 +136,8 @@ SUBNETS = _arm(Subnet, "Subnets", "Microsoft.Network/virtualNetworks/subnets/rea
 ACTIVITY = _arm(
     Deletion, "Activity log", "Microsoft.Insights/eventtypes/values/read", "who removed a role assignment is not said"
 )
+TOPICS = _arm(EventSubscription, "System topics", "Microsoft.EventGrid/systemTopics/read")
+EVENTS = _arm(EventSubscription, "Event subscriptions", "Microsoft.EventGrid/systemTopics/eventSubscriptions/read")
 APPLICATIONS = _graph(Application, "Applications")
 PRINCIPALS = _graph(ServicePrincipal, "Service principals")
 DELETED = _graph(DeletedApplication, "Recycle bin of Entra")
@@ -151,7 +154,7 @@ TABLES = Source(
 )
 SOURCES = (
     *(SUBSCRIPTIONS, CLUSTERS, TAGS, ASSIGNMENTS, DEFINITIONS, IDENTITIES, FEDERATED, REGISTRIES, SUBNETS, ACTIVITY),
-    *(APPLICATIONS, PRINCIPALS, DELETED, OWNERS, MEMBERSHIPS, USERS, TABLES),
+    *(EVENTS, TOPICS, APPLICATIONS, PRINCIPALS, DELETED, OWNERS, MEMBERSHIPS, USERS, TABLES),
 )
 
 

@@ -6,6 +6,9 @@ import hashlib
 import uuid
 from dataclasses import dataclass, field
 
+IMAGE = "AKSUbuntu-2204gen2containerd-202510.19.1"
+"""The node image that a pool has until it is upgraded."""
+
 
 @dataclass(kw_only=True)
 class Pool:
@@ -14,6 +17,7 @@ class Pool:
     name: str
     subnet: str = ""
     type: str = "VirtualMachineScaleSets"
+    image: str = IMAGE
 
 
 @dataclass(kw_only=True)
@@ -54,6 +58,7 @@ class Cluster:
     """`system`, `none` or the id of a zone."""
     oidc_issuer: bool = False
     workload_identity: bool = False
+    pod_identity: bool = False
     own_node_group: str = ""
     """The name of the node resource group, if it is not the one that AKS would give it."""
     life: int = 1

@@ -12,7 +12,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from .entities import Application, Certificate, Secret, ServicePrincipal, User
+from .entities import Application, Certificate, FederatedCredential, Secret, ServicePrincipal, User, derived
 from .tenant import Tenant
 
 ROTATION = timedelta(days=45)
@@ -225,3 +225,18 @@ def _person(user: User | None) -> dict[str, Any]:
         "surname": last or None,
         "userPrincipalName": user.upn if user else None,
     }
+
+
+def federated_credential(entity: FederatedCredential, holder: Application) -> dict[str, Any]:
+    """A federated identity credential of an application, as a recorded answer has it."""
+    body: dict[str, Any] = {
+        "id": derived(holder.id, "federated", entity.name),
+        "name": entity.name,
+        "issuer": entity.issuer,
+        "subject": entity.subject,
+        "description": None,
+        "audiences": entity.audiences,
+    }
+    if entity.expression:
+        body["claimsMatchingExpression"] = {"languageVersion": 1, "value": entity.expression}
+    return body

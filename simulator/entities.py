@@ -52,6 +52,7 @@ class Application:
     owners: list[str] = field(default_factory=list)
     audience: str = "AzureADMyOrg"
     disabled: str | None = None
+    credentials: list[FederatedCredential] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

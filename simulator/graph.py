@@ -62,6 +62,7 @@ class Graph:
                 ("GET", rf"/(?P<kind>applications|servicePrincipals){_BY_ID}", self._get),
                 ("GET", rf"/(?P<kind>applications|servicePrincipals){_BY_ID}/owners", self._owners),
                 ("GET", rf"/(?P<kind>servicePrincipals){_BY_ID}/{_MEMBER_OF}", self._member_of),
+                ("GET", rf"/(?P<kind>applications){_BY_ID}/federatedIdentityCredentials", self._trusted),
                 ("GET", rf"/directory/deletedItems/{_DELETED}", self._deleted),
                 ("POST", r"/directoryObjects/(?:microsoft\.graph\.)?getByIds", self._by_ids),
                 ("GET", r"/organization", self._organization),
@@ -225,6 +226,16 @@ class Graph:
         tenant, options = self._world.tenant, Options.of(call)
         found = [members.group(group, tenant) for group in tenant.access.memberships(entity.id)]
         return self._page(call, options, found, ("@odata.type", *options.select) if options.select else ())
+
+    def _trusted(self, call: Call, match: re.Match[str]) -> Reply:
+        denied = self._denied(call)
+        if denied:
+            return denied
+        entity = self._find(match)
+        if not isinstance(entity, Application):
+            return self._missing(match)
+        shown = [directory.federated_credential(one, entity) for one in entity.credentials]
+        return self._value("federatedIdentityCredentials", shown)
 
     def _page(self, call: Call, options: Options, found: list[dict[str, Any]], select: tuple[str, ...]) -> Reply:
         start, stop = options.place.offset, options.place.offset + options.top

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from .access import ROOT
 from .credentials import Table
+from .entities import ServicePrincipal
 from .tenant import Tenant
 
 
@@ -39,6 +40,10 @@ def principal(tenant: Tenant, who: str | Table) -> str:
     for user in tenant.users:
         if user.name == who:
             return user.id
+    for gone in tenant.deleted:
+        # Role assignments outlive their principal, so that it can still be named.
+        if isinstance(gone.entity, ServicePrincipal) and gone.entity.name == who:
+            return gone.entity.id
     if f"application {who}" in tenant.keys:
         return tenant.service_principal(tenant.application(who).app_id).id
     return tenant.service_principal(who).id

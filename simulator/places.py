@@ -7,7 +7,16 @@ from typing import Any
 from .access import Group, ManagementGroup, RoleAssignment, RoleDefinition
 from .clusters import AddOn, Cluster, Pool
 from .credentials import Table, moment
-from .entities import FederatedCredential, Registry, Resource, ResourceGroup, UserAssignedIdentity, derived
+from .entities import (
+    EventSubscription,
+    FederatedCredential,
+    Registry,
+    Resource,
+    ResourceGroup,
+    SystemTopic,
+    UserAssignedIdentity,
+    derived,
+)
 from .equipment import add_identity, equip, identity_of
 from .names import principal, scope
 from .tenant import Tenant
@@ -70,7 +79,15 @@ def add_cluster(tenant: Tenant, row: Table) -> None:
         own_node_group=row.get("node_group", ""),
         **{
             name: row[name]
-            for name in ("outbound_type", "network_plugin", "oidc_issuer", "workload_identity", "state", "power")
+            for name in (
+                "outbound_type",
+                "network_plugin",
+                "oidc_issuer",
+                "workload_identity",
+                "pod_identity",
+                "state",
+                "power",
+            )
             if name in row
         },
     )
@@ -124,6 +141,18 @@ def add_access(tenant: Tenant, table: Table) -> None:
     for row in table.get("identity", []):
         identity = identity_of(tenant, scope(tenant, row["name"]))
         identity.credentials = [_credential(tenant, one) for one in row.get("trusts", [])]
+    for row in table.get("application", []):
+        application = tenant.application(row.get("key", row.get("name", "")))
+        application.credentials = [_credential(tenant, one) for one in row.get("trusts", [])]
+    for row in table.get("system_topic", []):
+        group = _group(tenant, row)
+        sites = [f"{group.id}/providers/Microsoft.Web/sites/{one}" for one in row.get("functions", [])]
+        reports = [EventSubscription(name="roles", function_id=f"{one}/functions/on_role_change") for one in sites]
+        tenant.topics.append(
+            SystemTopic(
+                subscription_id=group.subscription_id, group=group.name, name=row["name"], subscriptions=reports
+            )
+        )
     for row in table.get("assignment", []):
         holder, place = principal(tenant, row["to"]), scope(tenant, row["on"])
         role = tenant.access.role(row["role"]).id
@@ -142,9 +171,17 @@ def add_access(tenant: Tenant, table: Table) -> None:
 
 
 def _credential(tenant: Tenant, row: Table) -> FederatedCredential:
-    issuer = tenant.cluster(row["cluster"]).issuer(tenant.id) if "cluster" in row else row["issuer"]
+    if "gone" in row:
+        mark = derived(tenant.id, "deleted cluster", row["gone"])
+        issuer = f"https://westeurope.oic.prod-aks.azure.com/{tenant.id}/{mark}/"
+    else:
+        issuer = tenant.cluster(row["cluster"]).issuer(tenant.id) if "cluster" in row else row["issuer"]
     subject = None if "expression" in row else row["subject"]
-    return FederatedCredential(name=row["name"], issuer=issuer, subject=subject, expression=row.get("expression", ""))
+    made = FederatedCredential(name=row["name"], issuer=issuer, subject=subject, expression=row.get("expression", ""))
+    if not row.get("slash", True):
+        made.issuer = issuer.rstrip("/")
+    made.audiences = row.get("audiences", made.audiences)
+    return made
 
 
 def _pool(tenant: Tenant, row: str | Table, subnet: str) -> Pool:

@@ -117,6 +117,8 @@ def managed_cluster(entity: Cluster, tenant_id: str) -> dict[str, Any]:
         properties["oidcIssuerProfile"]["issuerURL"] = entity.issuer(tenant_id)
     if entity.workload_identity:
         properties["securityProfile"]["workloadIdentity"] = {"enabled": True}
+    if entity.pod_identity:
+        properties["podIdentityProfile"] = {"enabled": True, "userAssignedIdentities": []}
     if entity.private:
         zone = entity.private_dns_zone or "system"
         properties["apiServerAccessProfile"] = {"enablePrivateCluster": True, "privateDNSZone": zone}
@@ -171,7 +173,7 @@ def _pool(entity: Cluster, pool: Pool, *, first: bool) -> dict[str, Any]:
         "mode": "System" if first else "User",
         "osType": "Linux",
         "osSKU": "Ubuntu",
-        "nodeImageVersion": "AKSUbuntu-2204gen2containerd-202510.19.1",
+        "nodeImageVersion": pool.image,
         "enableFIPS": False,
     }
     if pool.subnet:

@@ -69,6 +69,19 @@ def _convert(tenant: Tenant, name: str, at: datetime) -> None:
     tenant.convert(tenant.cluster(name), at)
 
 
+def _rebuild(tenant: Tenant, row: Table, at: datetime) -> None:
+    """Delete a cluster and make it anew under its id, as Terraform does for a change that cannot be made in place."""
+    cluster, actions = tenant.cluster(row["of"]), Actions(tenant, at)
+    actions.delete_cluster(cluster, row["by"])
+    actions.create_cluster(cluster, row["by"])
+
+
+def _upgrade_nodes(tenant: Tenant, row: Table, at: datetime) -> None:
+    for pool in tenant.cluster(row["of"]).pools:
+        if pool.name in row.get("pools", [pool.name]):
+            pool.image = row["image"]
+
+
 def _assign(tenant: Tenant, rows: Table | list[Table], at: datetime) -> None:
     for row in rows if isinstance(rows, list) else [rows]:
         Actions(tenant, at).assign(
@@ -123,6 +136,8 @@ ACTIONS: Mapping[str, Action] = {
     "remove_certificate": _remove_certificate,
     "delete": _delete,
     "convert": _convert,
+    "rebuild": _rebuild,
+    "upgrade_nodes": _upgrade_nodes,
 }
 """What a [[step]] of a tenant file can do, by the key it is written under."""
 

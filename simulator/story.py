@@ -183,8 +183,10 @@ def _expected(tenant: Tenant, row: Table) -> Expected:
 
 def _finding(tenant: Tenant, row: Table) -> ExpectedFinding:
     resource, rule = row["resource"], row["rule"]
-    if rule.startswith("aks_"):
-        shown, identity = resource, tenant.cluster(resource).id
+    named = (*tenant.clusters, *tenant.subscriptions, *tenant.identities)
+    found = next((one for one in named if one.name == resource), None)
+    if found and not rule.startswith("entra_"):
+        shown, identity = resource, f"/subscriptions/{found.id}" if isinstance(found, Subscription) else found.id
     else:
         entity = holder(tenant, resource)
         kind = "applications" if isinstance(entity, Application) else "servicePrincipals"

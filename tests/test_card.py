@@ -22,7 +22,7 @@ from shared.findings import Reason, evaluate
 from shared.model import NEVER, Application, Aside, DeletedApplication, ManagedCluster, Owner, Refusal, Severity
 from shared.rules import BY_ID, RULES
 from shared.text import visible
-from tests import estate
+from tests import catalogue, estate
 from tests.builders import (
     NOW,
     SP_OBJECT,
@@ -127,7 +127,11 @@ def worlds():
         ],
     ]
     every = [snapshot(*records, owners={application().id: ()}) for records in world]
-    every += [*estate.worlds(), snapshot(aside=(Aside(received=after(-1), problem="it has no data"),))]
+    every += [
+        *estate.worlds(),
+        *catalogue.worlds(),
+        snapshot(aside=(Aside(received=after(-1), problem="it has no data"),)),
+    ]
     return [found for one in every for found in evaluate(one, RULES).findings]
 
 
@@ -135,6 +139,21 @@ def schema_errors(message):
     """What the schema of Adaptive Cards 1.5 refuses; it knows nothing of `msteams`, which is Teams' own."""
     card = {name: value for name, value in content(message).items() if name != "msteams"}
     return [error.message for error in Draft6Validator(SCHEMA).iter_errors(card)]
+
+
+def test_a_card_names_the_section_or_links_to_it(monkeypatch):
+    found = worlds()[0]
+    text = json.dumps(one(alert([entry(found)])))
+    assert f"More: docs/rules.md, section {found.rule}" in text and "Read about it" not in text
+    monkeypatch.setattr("shared.rule.HANDBOOK", "https://docs.example.org/rules.md")
+    text = json.dumps(one(alert([entry(found)])))
+    assert f"https://docs.example.org/rules.md#{found.rule}" in text and "More:" not in text
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_the_section_that_a_card_names_is_there(rule):
+    text = (Path(__file__).parent.parent / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert f"\n## {rule.id}\n" in text and rule.section.endswith(rule.id)
 
 
 def test_every_rule_and_variant_gives_a_valid_card():

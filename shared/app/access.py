@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .. import drift
@@ -49,19 +49,23 @@ async def read_access(
     subscriptions: Sequence[str],
     identities: Sequence[str] | None = None,
     registries: Sequence[str] | None = None,
+    besides: Collection[str] = (),
 ) -> Reading:
-    """Who may do what, for these clusters.
+    """Who may do what, for these clusters, and for the principals `besides` that stood behind them before.
 
     The role assignments of `subscriptions` are listed; elsewhere the baseline stands for them. With `identities` only
-    those are read beside the clusters' own; without, every identity of the subscriptions is, with what it trusts.
+    those are read beside the clusters' own; without, every identity of the subscriptions is, with what it trusts, and
+    every application that trusts anything.
     Registries are looked for in `registries`, or else in the same subscriptions.
     """
     unread: list[Unread] = []
     behind = sorted({cluster.client_id for cluster in clusters if cluster.client_id})
-    (found, gone, federated), (principals, refused) = await asyncio.gather(
+    (found, gone, federated), (principals, refused), trusted = await asyncio.gather(
         _identities(clients, clusters, subscriptions, identities, unread),
         clients.entra.list_principals_of(behind),
+        _applications(clients, clusters, identities, unread),
     )
+    federated += trusted
     unread += refused
     around = world(identities=found, service_principals=principals)
     watched = drift.watched(clusters, around, Access(identities=tuple(found), federated=tuple(federated)))
@@ -71,9 +75,10 @@ async def read_access(
     for membership in memberships:
         for group in membership.groups:
             members.setdefault(group.lower(), set()).add(membership.principal_id.lower())
-    near = watched.keys() | members.keys()
+    near = watched.keys() | members.keys() | set(besides)
     remembered = [row for row in known.values() if near & {row.assignment.principal_id.lower(), *row.holders}]
-    # What the baseline holds is looked for, whether or not it can be told today whose it is.
+    # What the baseline holds is looked for, whether or not it can be told today whose it is: that of a group, too,
+    # which somebody has left since.
     wanted = near | {row.assignment.principal_id.lower() for row in known.values()}
     assignments, listed = await _assignments(clients, subscriptions, wanted, unread)
     # Where nothing was listed now, what was seen last stands, unless it is known to be gone.
@@ -119,6 +124,7 @@ async def _identities(
     unread: list[Unread],
 ) -> tuple[list[UserAssignedIdentity], set[str], list[FederatedIdentityCredential]]:
     """The identities that exist, the ids of those that do not, and what the former trust."""
+    named = None if named is None else [one for one in named if not one.startswith(_APPLICATIONS)]
     own = {one.id.lower(): one.id for one in _shown(clusters)}
     found: dict[str, UserAssignedIdentity] = {}
     if named is None:
@@ -137,7 +143,7 @@ async def _identities(
     answers = await each([one for key, one in asked.items() if key not in found], get, unread)
     found |= {one.id.lower(): one for _, one in answers}
     federated: list[FederatedIdentityCredential] = []
-    if any(cluster.oidc_issuer for cluster in clusters):
+    if named is None or any(cluster.oidc_issuer for cluster in clusters):
         # AKS made those in a node resource group; nobody federates them.
         nodes = [cluster.node_group_id for cluster in clusters if cluster.node_group_id]
         groups = {group.lower() for group in nodes}
@@ -149,6 +155,25 @@ async def _identities(
         some = await each(asked_of, clients.identities.list_federated_credentials, unread)
         federated = [one for _, many in some for one in many]
     return list(found.values()), gone, federated
+
+
+_APPLICATIONS = "/applications/"
+
+
+async def _applications(
+    clients: Clients, clusters: Sequence[ManagedCluster], named: Sequence[str] | None, unread: list[Unread]
+) -> list[FederatedIdentityCredential]:
+    """What applications trust; with the service principal of those that trust one of the clusters."""
+    ids = None if named is None else [one.removeprefix(_APPLICATIONS) for one in named if one.startswith(_APPLICATIONS)]
+    if ids == []:
+        return []
+    found, missing = await clients.entra.list_federated_credentials(ids)
+    issuers = {one.oidc_issuer.rstrip("/").lower() for one in clusters if one.oidc_issuer}
+    behind = sorted({one.app_id for one in found if one.issuer.rstrip("/").lower() in issuers})
+    entities, refused = await clients.entra.list_principals_of(behind)
+    unread += [*missing, *refused]
+    by_app = {one.app_id.lower(): one.object_id for one in entities}
+    return [replace(one, principal_id=by_app.get(one.app_id.lower(), "")) for one in found]
 
 
 def _shown(clusters: Iterable[ManagedCluster]) -> list[UserAssignedIdentity]:

@@ -19,6 +19,7 @@ from ..clients.rbac import Rbac
 from ..clients.resources import Resources
 from ..clients.tables import Tables
 from ..clients.teams import Teams
+from ..clients.wiring import Wiring
 from ..settings import Settings
 from .storage import credential, tables_of
 
@@ -37,6 +38,7 @@ class Clients:
     identities: Identities
     resources: Resources
     activity: Activity
+    wiring: Wiring
     tables: Tables | None
     teams: Teams
     topic: Topic | None = None
@@ -70,6 +72,7 @@ async def connect(
             identities=Identities(arm),
             resources=Resources(arm),
             activity=Activity(arm),
+            wiring=Wiring(arm),
             tables=tables,
             teams=Teams(pool),
             topic=topic,

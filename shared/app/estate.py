@@ -157,11 +157,13 @@ async def read_entra(
     """The snapshot of Azure and Entra: of the applications and service principals, those that matter now."""
     behind = {one.client_id.lower() for one in estate.clusters if one.client_id}
     open_now = {one.resource_id for one in stored.findings if one.open}
+    # What clusters ran on before they were converted, until nothing is left of it.
+    left = {row.former.client_id for row in baseline.values() if row.former.client_id} - behind
 
     def keep(entity: Application | ServicePrincipal) -> bool:
         if isinstance(entity, ServicePrincipal) and entity.type == "ManagedIdentity":
             return False
-        if entity.app_id.lower() in behind or entity.id in open_now:
+        if entity.app_id.lower() in behind | left or entity.id in open_now:
             return True
         return any(matters(one, now, settings.thresholds) for one in entity.credentials)
 
@@ -170,8 +172,10 @@ async def read_entra(
         entra.list_service_principals(keep, lambda count: progress("service principals", count, None)),
     )
     # Graph's replicas lag: only a GET says that what has an open finding, and is in no listing, is gone.
-    await _complete(behind | _open_app_ids(stored, "/applications/"), applications, entra.get_application)
-    await _complete(behind | _open_app_ids(stored, "/servicePrincipals/"), principals, entra.get_service_principal)
+    await _complete(behind | left | _open_app_ids(stored, "/applications/"), applications, entra.get_application)
+    await _complete(
+        behind | left | _open_app_ids(stored, "/servicePrincipals/"), principals, entra.get_service_principal
+    )
     listed = {one.app_id.lower() for one in applications.kept}
     present = {one.app_id.lower() for one in principals.kept}
     missing = behind - (listed & present)

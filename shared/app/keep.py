@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from .. import alerts, drift
-from ..access import BaselineGrant
+from .. import alerts, drift, former
+from ..access import BaselineGrant, RoleAssignment, RoleDefinition
 from ..alerts import Policy
 from ..clients.resources import Resources
 from ..clients.rows import ClusterRow, Due, ScopeRow, key
 from ..clients.tables import Change, Stored, Tables
 from ..findings import Finding
-from ..model import ManagedCluster, Snapshot, covers
+from ..model import Application, ManagedCluster, Snapshot, covers
 from .access import Reading
 from .owners import entities
 from .reads import each
@@ -57,6 +57,8 @@ async def keep_estate(
     for principal_id, one in watched.items():
         for cluster in one.clusters:
             principals.setdefault(cluster.id.lower(), {})[principal_id] = one.identity_id.lower()
+    whole = not drift.blurred(snapshot, snapshot.clusters) and not any(one.kind in _RIGHTS for one in snapshot.unread)
+    before = former.kept(snapshot, whole=whole)
     rows = []
     for cluster in snapshot.clusters:
         old = clusters.get(key(cluster.id), ClusterRow(id=cluster.id))
@@ -70,6 +72,7 @@ async def keep_estate(
             known=known,
             principals=tuple(sorted({*behind, *(old.principals if blurred else ())})),
             identities=tuple(sorted({*filter(None, behind.values()), *(old.identities if blurred else ())})),
+            former=before.get(cluster.id.lower(), old.former),
         )
         if row != clusters.get(key(cluster.id)):
             rows.append(row)
@@ -85,16 +88,23 @@ async def keep_estate(
     await tables.delete_baseline(lost, sorted(gone))
 
 
+_RIGHTS = (Application, RoleAssignment, RoleDefinition)
+"""What tells whether anything is left of what a cluster was before."""
+
+
 def remembered(snapshot: Snapshot, reading: Reading, gone: Iterable[str]) -> dict[str, BaselineGrant]:
     """The grants of the baseline that are worth remembering; `gone` are lower-case scopes that ARM says are gone."""
     forgotten, missing = drift.settled(snapshot), set(gone)
     blurred = drift.blurred(snapshot, snapshot.clusters)
+    # The grants of a principal that was replaced live until the new one holds them, whatever becomes of the old one.
+    owed = {row.assignment.key for one in former.successions(snapshot) for row in (*one.missing, *one.unclear)}
     after = {}
     for row in snapshot.access.baseline:
         unwatched = not blurred and not any(holder in reading.watched for holder in row.holders)
         nobody = row.lost and all(holder in reading.gone for holder in row.holders)
         nowhere = row.lost and row.assignment.scope.lower() in missing
-        if row.assignment.key in forgotten or unwatched or nobody or nowhere:
+        over = row.assignment.key in forgotten or unwatched or nobody
+        if nowhere or (over and row.assignment.key not in owed):
             continue
         after[row.assignment.key] = row
     return after

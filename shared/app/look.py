@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from .. import baseline, drift
+from .. import baseline, drift, former
 from ..access import BaselineGrant, Deletion, Membership, RoleAssignment, subscription_of
 from ..clients.http import NotFoundError, ReadError
 from ..clients.rows import ClusterRow, InboxRow, ScanRow
@@ -264,12 +264,25 @@ class _Look:
         subscriptions = await each(subscription_ids, self._clients.aks.get_subscription, [])
         identities = [one for key in concerned if key in clusters for one in clusters[key].identities]
         reading = await read_access(
-            self._clients, found, grants, subscriptions=(), identities=identities, registries=sorted(scopes)
+            self._clients,
+            found,
+            grants,
+            subscriptions=(),
+            identities=identities,
+            registries=sorted(scopes),
+            besides=frozenset(
+                one for key in concerned if key in clusters for one in former.principals(clusters[key].former)
+            ),
         )
         partial = {key for key in (last.unread if last else ()) if key.startswith(f"{RoleAssignment.__name__} ")}
         whole = {one for one in scopes if f"{RoleAssignment.__name__} /subscriptions/{one}" not in partial}
         access = replace(reading.access, listed=listed | whole, baseline=tuple(grants.values()))
-        return Snapshot(
+        # What the last scan could not list is as little known to this look.
+        unlisted = [
+            Unread(kind=RoleAssignment, scope=f"/subscriptions/{one}", reason="not read by the last scan")
+            for one in sorted(scopes - whole - listed)
+        ]
+        snapshot = Snapshot(
             taken=self._now,
             tenant_id=self._tenant_id,
             thresholds=self._settings.thresholds,
@@ -277,8 +290,10 @@ class _Look:
             clusters=tuple(found),
             service_principals=reading.principals,
             access=access,
-            unread=(*unread, *reading.unread),
+            unread=(*unread, *reading.unread, *unlisted),
         )
+        before = {key: row.former for key, row in clusters.items()}
+        return replace(snapshot, former=former.all_seen(snapshot, before))
 
     async def _ask(self, observed: Observed) -> tuple[dict[str, str], list[tuple[str, RoleAssignment]]]:
         """Ask ARM itself for what is about to be told: why that failed, by fingerprint, and what is held after all."""

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from .. import baseline, silences
+from .. import baseline, former, silences
 from ..access import BaselineGrant
 from ..clients.rows import ScanRow
 from ..clients.storage import ConflictError
 from ..clients.tables import Stored, Tables
 from ..findings import Finding, Observed, evaluate, reconcile
-from ..model import TENANT, Aside, Owner, Snapshot, Unread
+from ..model import TENANT, Aside, EventSubscription, Owner, Snapshot, Unread
 from ..rules import RULES
 from ..settings import Settings
 from ..silences import Silence
@@ -23,9 +23,10 @@ from ..text import visible
 from . import appointments, receivers, retention, topic
 from .access import Reading, read_access
 from .connect import Clients
-from .estate import Progress, read_azure, read_entra, silent, tenant_of
+from .estate import Estate, Progress, read_azure, read_entra, silent, tenant_of
 from .keep import changes, gone_scopes, keep_estate, remembered
 from .owners import read_owners
+from .reads import each
 from .storage import holder
 
 log = logging.getLogger(__name__)
@@ -81,22 +82,34 @@ async def scan(
     tenant_id = await tenant_of(clients.aks, estate, last)
     stored = await tables.list_findings(tenant_id) if tables else Stored()
     # Beside each other: the listings of Graph are the longest chain of a scan, and rights do not wait for them.
-    snapshot, reading = await asyncio.gather(
-        read_entra(clients.entra, _farther(settings, ahead), estate, stored, clusters, last, tenant_id, now, progress),
+    before = {row.id.lower(): row.former for row in clusters.values()}
+    farther = _farther(settings, ahead)
+    snapshot, reading, (subscribed, unwired) = await asyncio.gather(
+        read_entra(clients.entra, farther, estate, stored, clusters, last, tenant_id, now, progress),
         read_access(
-            clients, estate.clusters, known, subscriptions=[one.subscription_id for one in estate.subscriptions]
+            clients,
+            estate.clusters,
+            known,
+            subscriptions=[one.subscription_id for one in estate.subscriptions],
+            besides=frozenset(one for row in before.values() for one in former.principals(row)),
         ),
+        _wiring(clients, settings, estate),
     )
     aside = await tables.list_inbox(aside=True) if tables else []
     snapshot = replace(
         snapshot,
         thresholds=settings.thresholds,
-        unread=(*snapshot.unread, *reading.unread),
+        unread=(*snapshot.unread, *reading.unread, *unwired),
+        named=bool(settings.subscriptions),
+        function_app_id=settings.function_app_id,
+        event_subscriptions=subscribed,
         aside=tuple(Aside(received=one.received, problem=one.problem) for one in aside),
         refusals=receivers.refusing(stored, settings),
         counts={**snapshot.counts, "role_assignments": len(reading.access.assignments)},
     )
     previous = last.started if last else None
+    snapshot = replace(snapshot, access=reading.access)
+    snapshot = replace(snapshot, former=former.all_seen(snapshot, before))
     snapshot = compared(snapshot, reading, known, previous)
     gone = await gone_scopes(clients.resources, snapshot.access.baseline)
 
@@ -160,6 +173,16 @@ def _farther(settings: Settings, ahead: timedelta | None) -> Settings:
         return settings
     days = (ahead.days, *settings.thresholds.notice_days)
     return replace(settings, thresholds=replace(settings.thresholds, notice_days=days))
+
+
+async def _wiring(
+    clients: Clients, settings: Settings, estate: Estate
+) -> tuple[tuple[EventSubscription, ...], list[Unread]]:
+    """Where the events of the subscriptions with clusters go; nothing is asked if the settings do not name this app."""
+    unread: list[Unread] = []
+    wanted = sorted({one.subscription_id for one in estate.clusters}) if settings.function_app_id else []
+    answers = await each(wanted, clients.wiring.list_event_subscriptions, unread)
+    return tuple(one for _, some in answers for one in some), unread
 
 
 def compared(snapshot: Snapshot, reading: Reading, known: Grants, previous: datetime | None) -> Snapshot:

@@ -29,6 +29,7 @@ class _Pool(msgspec.Struct, rename="camel"):
     name: str | None = None
     type: str | None = None
     subnet_id: str | None = msgspec.field(default=None, name="vnetSubnetID")
+    image: str | None = msgspec.field(default=None, name="nodeImageVersion")
 
 
 class _ServicePrincipalProfile(msgspec.Struct, rename="camel"):
@@ -168,13 +169,15 @@ def cluster(item: Mapping[str, Any]) -> ManagedCluster:
         },
         node_resource_group=properties.node_resource_group or "",
         pools=tuple(
-            NodePool(name=pool.name or "", type=pool.type or "", subnet_id=pool.subnet_id or "") for pool in pools
+            NodePool(name=pool.name or "", type=pool.type or "", subnet_id=pool.subnet_id or "", image=pool.image or "")
+            for pool in pools
         ),
         network_plugin=network.network_plugin or "",
         outbound_type=network.outbound_type or "",
         private=bool(server.enable_private_cluster),
         private_dns_zone=server.private_zone or "",
         oidc_issuer=(issuer.issuer or "") if issuer.enabled else "",
+        idle_issuer="" if issuer.enabled else issuer.issuer or "",
         workload_identity=_on((properties.security_profile or _Security()).workload_identity),
         pod_identity=_on(properties.pod_identity_profile),
         sku=(wire.sku.name or "") if wire.sku else "",

@@ -33,7 +33,7 @@ from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph_core import GraphClientFactory
 
 from .. import sources
-from ..access import Membership
+from ..access import FederatedIdentityCredential, Membership
 from ..model import (
     TENANT,
     Application,
@@ -180,6 +180,28 @@ def service_principal(item: _Item) -> ServicePrincipal:
         owner_tenant=(item.app_owner_organization_id or "").lower(),
         credentials=credentials(item),
         disabled=_disabled(item),
+    )
+
+
+class _Trust(msgspec.Struct):
+    id: str
+    name: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
+    audiences: list[str] | None = None
+
+
+def federated_credential(item: Mapping[str, Any], holder: Application) -> FederatedIdentityCredential:
+    """A federated credential of an application as a record; raises msgspec.ValidationError."""
+    wire = msgspec.convert(dict(item), _Trust)
+    return FederatedIdentityCredential(
+        id=f"{holder.id}/federatedIdentityCredentials/{wire.name or wire.id}",
+        identity_id=holder.id,
+        issuer=wire.issuer or "",
+        subject=wire.subject or "",
+        audiences=tuple(wire.audiences or ()),
+        app_id=holder.app_id,
+        holder=holder.name,
     )
 
 
@@ -358,6 +380,55 @@ class Entra:
                 break
         return frozenset(members), unread
 
+    async def list_federated_credentials(
+        self, object_ids: Sequence[str] | None = None
+    ) -> tuple[list[FederatedIdentityCredential], list[Unread]]:
+        """What applications trust: those with these object ids, or all that trust anything.
+
+        Which ones do, Graph counts for us; it is an advanced query: https://learn.microsoft.com/graph/aad-advanced-queries.
+        """
+        if object_ids is None:
+            url = (
+                f"/applications?$filter=federatedIdentityCredentials/$count%20ne%200&$count=true&$top={PAGE}"
+                "&$select=id,appId,displayName"
+            )
+            listing: Listing[Application] = await self._list(
+                url, FederatedIdentityCredential, application, lambda one: True, lambda count: None, eventual=True
+            )
+            holders, unread = listing.kept, listing.unread
+        else:
+            holders, unread = await self._applications(object_ids)
+        paths = {one.id: one for one in holders if _GUID.match(one.object_id)}
+        found, _, failed = await self._each(paths, "/federatedIdentityCredentials", FederatedIdentityCredential)
+        credentials: list[FederatedIdentityCredential] = []
+        for path, items in found.items():
+            for item in items:
+                try:
+                    credentials.append(federated_credential(item, paths[path]))
+                except (*_UNCLEAR, ValueError):
+                    failed.append(_malformed(FederatedIdentityCredential, path))
+        return credentials, [*unread, *failed]
+
+    async def _applications(self, object_ids: Iterable[str]) -> tuple[list[Application], list[Unread]]:
+        """The names and client ids of applications; of one that does not exist there is none."""
+        wanted = [one for one in dict.fromkeys(object_ids) if _GUID.match(one)]
+        found: list[Application] = []
+        kind = FederatedIdentityCredential
+        for start in range(0, len(wanted), BATCH):
+            part = wanted[start : start + BATCH]
+            try:
+                answers = await self._batch([f"/applications/{one}?$select=id,appId,displayName" for one in part], kind)
+                for status, _, body in answers:
+                    if status == 200:
+                        found.append(application(msgspec.convert(body, _Item)))
+                    elif status != 404:
+                        raise status_error(kind, TENANT, PERMISSION, status, json.dumps(body).encode())
+            except ReadError as error:
+                return found, [error.unread]
+            except (*_UNCLEAR, ValueError):
+                return found, [_malformed(kind, "an application")]
+        return found, []
+
     async def list_memberships(
         self, principal_ids: Iterable[str]
     ) -> tuple[list[Membership], frozenset[str], list[Unread]]:
@@ -465,15 +536,17 @@ class Entra:
     async def _list(
         self,
         url: str,
-        kind: type[Entity],
+        kind: type,
         parse: Callable[[_Item], Entity],
         keep: Callable[[Entity], bool],
         progress: Callable[[int], None],
+        *,
+        eventual: bool = False,
     ) -> Listing[Entity]:
         listing: Listing[Entity] = Listing()
         broken: list[str] = []
         try:
-            async for item in self._items(f"{self._endpoint}/v1.0{url}", kind, listing, broken, progress):
+            async for item in self._items(f"{self._endpoint}/v1.0{url}", kind, listing, broken, progress, eventual):
                 try:
                     entity = parse(item)
                 except ValueError:
@@ -490,10 +563,11 @@ class Entra:
     async def _items(
         self,
         url: str,
-        kind: type[Entity],
+        kind: type,
         listing: Listing[Entity],
         broken: list[str],
         progress: Callable[[int], None],
+        eventual: bool,
     ) -> AsyncIterator[_Item]:
         seen = set()
         link: str | None = url
@@ -502,7 +576,7 @@ class Entra:
                 reason = "a nextLink that leads back" if link in seen else "a nextLink to another origin, not followed"
                 raise ReadError(Unread(kind=kind, scope=TENANT, reason=reason))
             seen.add(link)
-            content = await self._send(Method.GET, link, kind)
+            content = await self._send(Method.GET, link, kind, eventual=eventual)
             items, link, unclear = _page(content, kind)
             listing.count += len(items) + len(unclear)
             broken += unclear
@@ -518,12 +592,16 @@ class Entra:
         except (*_UNCLEAR, ValueError) as error:
             raise ReadError(_malformed(kind, url)) from error
 
-    async def _send(self, method: Method, url: str, kind: type, content: bytes = b"") -> bytes:
+    async def _send(
+        self, method: Method, url: str, kind: type, content: bytes = b"", *, eventual: bool = False
+    ) -> bytes:
         request = RequestInformation()
         request.http_method = method
         request.url = url
         headers = HeadersCollection()
         headers.try_add("Accept", "application/json")
+        if eventual:
+            headers.try_add("ConsistencyLevel", "eventual")
         if content:
             headers.try_add("Content-Type", "application/json")
             request.content = content

@@ -38,6 +38,7 @@ def federated_credential(item: Any, identity_id: str) -> FederatedIdentityCreden
         issuer=item.issuer or "",
         subject=item.subject or "",
         audiences=tuple(item.audiences or ()),
+        holder=identity_id.rstrip("/").rsplit("/", 1)[-1],
     )
 
 

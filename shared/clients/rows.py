@@ -15,7 +15,7 @@ from typing import Any
 
 from ..access import BaselineGrant, Caller, RoleAssignment
 from ..findings import Finding, Notice, Past, Reason, Status
-from ..model import Owner, Severity
+from ..model import Former, Owner, Replaced, Severity
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,9 @@ class ClusterRow:
     principals: tuple[str, ...] = ()
     """Lower-case object ids of the identities that it depends on, in order."""
     identities: tuple[str, ...] = ()
-    """Lower-case ids of the user-assigned identities among them, those of its workloads included."""
+    """Lower-case ids of the user-assigned identities among them, and paths of applications that it is trusted by."""
+    former: Former = Former()
+    """What it was before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ def cluster_row(cluster: ClusterRow) -> Row:
         "known": cluster.known,
         **_spread("principals", cluster.principals),
         **_spread("identities", cluster.identities),
+        "former": json_text(_former_row(cluster.former)),
     }
 
 
@@ -121,6 +124,36 @@ def cluster_of(row: Mapping[str, Any]) -> ClusterRow:
         known=bool(row.get("known")),
         principals=tuple(_gathered(row, "principals")),
         identities=tuple(_gathered(row, "identities")),
+        former=_former_of(json.loads(string(row.get("former") or "{}")), string(row.get("client_id", ""))),
+    )
+
+
+def _former_row(former: Former) -> Row:
+    found = {
+        "principals": dict(former.principals),
+        "replaced": [[one.identity, one.principal_id, date_text(one.since)] for one in former.replaced],
+        "client_id": former.client_id,
+        "service_principal": former.service_principal,
+        "converted": date_text(former.converted),
+        "images": dict(former.images),
+        "issuers": former.issuers,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _former_of(row: Mapping[str, Any], client_id: str) -> Former:
+    """A row of an older version says at least what the cluster ran on."""
+    return Former(
+        principals={string(name): string(held) for name, held in row.get("principals", {}).items()},
+        replaced=tuple(
+            Replaced(identity=string(identity), principal_id=string(held), since=required(since))
+            for identity, held, since in row.get("replaced", ())
+        ),
+        client_id=string(row.get("client_id", client_id.lower())),
+        service_principal=string(row.get("service_principal", "")),
+        converted=moment(row.get("converted")),
+        images={string(name): string(image) for name, image in row.get("images", {}).items()},
+        issuers=tuple(string(one) for one in row.get("issuers", ())),
     )
 
 

@@ -91,6 +91,8 @@ _SYMPTOM = (
             fix="az aks show --subscription {subscription} --resource-group {resource_group} --name {cluster} "
             "--query servicePrincipalProfile",
             durable=CONVERT,
+            caveat="The command mends nothing: it shows the client id, by which the other tenant finds the "
+            "application.",
         ),
     },
     docs="https://learn.microsoft.com/azure/aks/kubernetes-service-principal",

@@ -21,6 +21,7 @@ from ..rule import Hit, Runbook, date_text, rule
         confirm="az ad app owner list --id {object_id}",
         fix="OWNER=$(az ad signed-in-user show --query id --output tsv)\n"
         'az ad app owner add --id {object_id} --owner-object-id "$OWNER"',
+        durable="Give every app two owners when it is made, people who stay.",
         caveat="The commands make whoever runs them the owner: set OWNER to the object id of somebody else if need be.",
     ),
     docs="https://learn.microsoft.com/entra/identity/enterprise-apps/overview-assign-app-owners",

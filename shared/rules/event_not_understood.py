@@ -24,6 +24,9 @@ from ..rule import Hit, Runbook, rule
         durable="Look at the rows of partition `aside` in table `inbox`: each holds the event and what is wrong with "
         "it. "
         "Delete them when they are dealt with; the next scan resolves this finding.",
+        caveat="An event that somebody forges looks the same, and can do no more than this. Without the rows, "
+        "nobody can say "
+        "any more what was delivered.",
     ),
     docs="https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions",
 )

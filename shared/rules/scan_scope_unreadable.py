@@ -19,8 +19,11 @@ from ..sources import APPLICATIONS, CLUSTERS, SUBSCRIPTIONS, told_as
         symptom="Fusewatch is blind there: what ends or vanishes is not seen, and nothing there is called resolved.",
         cause="A refusal is reported at once, a passing fault when it happens in two scans in a row.",
         confirm="python -m shared scan --dry-run --format json",
-        fix="",
+        fix="infra/access/grant TENANT",
         durable="Grant the permission that the finding names: docs/permissions.md says who can grant it, and where.",
+        caveat="An administrator runs the command, once a tenant; TENANT is the name of the parameter file. It "
+        "mends what "
+        "was refused, and no fault of Azure's: that passes by itself.",
     ),
     docs="https://learn.microsoft.com/azure/role-based-access-control/built-in-roles#reader",
 )

@@ -17,7 +17,7 @@ from simulator.story import TENANTS
 from .clients import Client, Connect, Start
 
 
-@pytest.mark.parametrize("name", ["retailer", "hostile"])
+@pytest.mark.parametrize("name", ["retailer", "hostile", "catalogue"])
 def test_a_tenant_file_loads_the_same_every_time(name: str) -> None:
     assert [one.app_id for one in load(name).applications] == [one.app_id for one in load(name).applications]
     assert load(TENANTS / f"{name}.toml").id == load(name).id
