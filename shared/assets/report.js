@@ -309,7 +309,7 @@ function wanted(one, asked) {
   if (asked.state === "loud" && (one.status !== "open" || one.silenced)) return false;
   if (asked.state === "silenced" && !one.silenced) return false;
   if (asked.state === "closed" && one.status === "open") return false;
-  return asked.words.every(word => one.haystack.includes(word));
+  return asked.words.every(word => one.haystack.includes(word) || (word.length >= 8 && one.fingerprint.startsWith(word)));
 }
 
 function filter() {
@@ -331,7 +331,7 @@ function choices(select, pairs) {
 
 function findings() {
   for (const one of data.findings) {
-    one.haystack = [one.title, one.id, one.rule, one.fingerprint, one.severity, one.team, ...one.owners, ...one.evidence].join("\n").toLowerCase();
+    one.haystack = [one.title, one.id, one.rule, one.severity, one.team, ...one.owners, ...one.evidence].join("\n").toLowerCase();
   }
   for (const severity of SEVERITIES) $("severities").append(el("label", {}, el("input", { type: "checkbox", id: severity, checked: true }), ` ${severity}`));
   const count = (name, all) => all.reduce((found, value) => found.set(value, (found.get(value) || 0) + 1), new Map());
