@@ -69,6 +69,7 @@ def record(found: Preflight) -> dict[str, Any]:
             "object_id": found.identity.object_id,
             "app_id": found.identity.app_id,
             "user": found.identity.upn,
+            "as_app": found.as_app,
         },
         "checks": [
             {
@@ -97,8 +98,8 @@ def _print(found: Preflight) -> None:
     who = found.identity
     name = f"the app {who.app_id}" if who.app_id else f"the user {who.upn}" if who.upn else "nobody: there is no token"
     console.print(Text(visible(f"Tried as {name}{f', object id {who.object_id}' if who.object_id else ''}.")))
-    if who.upn:
-        console.print(Text("That is you and not the app: what you may read says nothing of what it may read."))
+    if not found.as_app:
+        console.print(Text("That is who is signed in to the Azure CLI, not the app: the app may read more, or less."))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("OUTCOME", "READ", "WHERE", "WHY"):
         table.add_column(heading, overflow="fold")
