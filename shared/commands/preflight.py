@@ -7,15 +7,12 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..model import TENANT
 from ..preflight import UNKNOWN, Check, Outcome, Preflight
 from ..settings import Settings
 from ..text import visible
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 DONE, USAGE, PARTIAL, BLIND = 0, 2, 3, 4
 """Exit statuses; the greatest that applies is given. USAGE: a setting is wrong. PARTIAL: a fault that may pass."""
@@ -110,7 +107,7 @@ def _print(found: Preflight) -> None:
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(Text(outcome.value, style=_STYLES[outcome]), *map(_text, (what, _where(scopes), why)))
     console.print(table)
-    _mends(found, table, console.print)
+    _mends(found, console.print)
     blind = found.blind
     for name, checks in blind.items():
         reads = ", ".join(sorted({one.what for one in checks}))
@@ -121,7 +118,7 @@ def _print(found: Preflight) -> None:
         console.print(Text("No rule is blind."))
 
 
-def _mends(found: Preflight, table: Table, show: Any) -> None:
+def _mends(found: Preflight, show: Any) -> None:
     """The commands that grant what is missing, each once; on lines of their own, so that they can be copied."""
     commands = {one.command: one for one in found.checks if one.command}
     for command, one in commands.items():
