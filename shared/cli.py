@@ -415,7 +415,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
         prog="python -m shared",
         description="Fusewatch: watches the identities that AKS clusters run on. Settings come from the environment.",
         epilog="Exit status: 0 done, 1 findings at or above --fail-on, 2 wrong usage or settings, 3 the scan was "
-        "partial or failed.",
+        "partial or failed, 4 preflight found a rule blind.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     scan = commands.add_parser("scan", parents=[shared, listing], help="read the tenant and judge it")

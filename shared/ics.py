@@ -23,18 +23,22 @@ _LINE = 75
 class Revision:
     """How an event stood in the calendar before this one."""
 
+    lines: tuple[str, ...]
+    """As they stand, unfolded."""
     content: str
-    """Its lines without those that say how often and when it changed."""
+    """The lines without those that say how often and when it changed."""
     sequence: int
     modified: str
 
 
-def calendar(ends: Iterable[End], now: datetime, tenant_id: str, before: str = "") -> str:
+def calendar(ends: Iterable[End], now: datetime, tenant_id: str, before: str = "", *, partial: bool = False) -> str:
     """The calendar, with the text of the one it replaces: what did not change stays as it was, what moved counts up.
 
-    The identity of an event does not depend on its date, so that subscribers see a move and not a copy.
+    The identity of an event does not depend on its date, so that subscribers see a move and not a copy. After a
+    `partial` read nothing is taken out of it: what was not seen may still end.
     """
     known = revisions(before)
+    told = set()
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
@@ -46,12 +50,21 @@ def calendar(ends: Iterable[End], now: datetime, tenant_id: str, before: str = "
         "X-PUBLISHED-TTL:PT6H",
     ]
     for one in ends:
+        told.add(_uid(one, tenant_id))
         lines += _event(one, now, tenant_id, known)
+    if partial:
+        for uid, old in known.items():
+            if uid not in told:
+                lines += ["BEGIN:VEVENT", *old.lines, "END:VEVENT"]
     return "".join(f"{fold(line)}\r\n" for line in (*lines, "END:VCALENDAR"))
 
 
+def _uid(one: End, tenant_id: str) -> str:
+    return f"{one.key}@{tenant_id}.fusewatch"
+
+
 def _event(one: End, now: datetime, tenant_id: str, known: Mapping[str, Revision]) -> Iterator[str]:
-    uid = f"{one.key}@{tenant_id}.fusewatch"
+    uid = _uid(one, tenant_id)
     day = one.end.astimezone(UTC).date()
     content = [
         f"DTSTART;VALUE=DATE:{day:%Y%m%d}",
@@ -129,5 +142,5 @@ def revisions(text: str) -> dict[str, Revision]:
         sequence, modified = own.get("SEQUENCE", ""), own.get("LAST-MODIFIED", "")
         if own.get("UID") and re.fullmatch(r"[0-9]{1,9}", sequence) and re.fullmatch(r"\d{8}T\d{6}Z", modified):
             content = "\n".join(line for line in lines if not _CHANGES.match(line))
-            found[own["UID"]] = Revision(content=content, sequence=int(sequence), modified=modified)
+            found[own["UID"]] = Revision(lines=tuple(lines), content=content, sequence=int(sequence), modified=modified)
     return found

@@ -18,7 +18,7 @@ from .permissions import Grant, Grants, Verdict
 from .rule import Rule, commands
 from .silences import Silence, silenced
 from .sources import told_as
-from .text import visible
+from .text import amounts, visible
 
 Data = dict[str, Any]
 
@@ -104,10 +104,10 @@ def _health(
         for one in snapshot.refusals
     ]
     if snapshot.aside:
-        lines.append((False, f"{len(snapshot.aside)} events could not be understood and were set aside."))
+        lines.append((False, f"Set aside because nobody understood them: {amounts({'events': len(snapshot.aside)})}."))
     active = sum(one.active(now) for one in silences)
     if active:
-        lines.append((None, f"{active} silences are active."))
+        lines.append((None, f"{amounts({'active silences': active})}."))
     return [{"good": good, "text": text} for good, text in lines]
 
 
@@ -219,8 +219,12 @@ def _clusters(snapshot: Snapshot, findings: Sequence[Finding], portal: str) -> l
     for finding in findings:
         if finding.open:
             worst.setdefault(finding.resource_id.lower(), []).append(finding)
+
+    def bad(cluster: ManagedCluster) -> int:
+        return max((one.severity for one in worst.get(cluster.id.lower(), ())), default=-1)
+
     found: list[Data] = []
-    for cluster in sorted(snapshot.clusters, key=lambda one: (one.name.lower(), one.id.lower())):
+    for cluster in sorted(snapshot.clusters, key=lambda one: (-bad(one), one.name.lower(), one.id.lower())):
         items = judged.get(cluster.id.lower(), [])
         open_here = worst.get(cluster.id.lower(), [])
         found.append(
@@ -233,13 +237,12 @@ def _clusters(snapshot: Snapshot, findings: Sequence[Finding], portal: str) -> l
                 "state": visible(cluster.provisioning_state),
                 "findings": len(open_here),
                 "severity": max(open_here, key=lambda one: one.severity).severity.label if open_here else "",
-                "unknown": sorted({item.why for item in items if isinstance(item, drift.Blind)}),
                 "identities": [
                     *(
                         _identity(kind, cluster, items, granted, access, around, snapshot)
                         for kind in (Identity.CLUSTER, Identity.KUBELET)
                     ),
-                    *(_workload(one, granted) for one in workloads.get(cluster.id.lower(), ())),
+                    *_workloads(cluster, workloads.get(cluster.id.lower(), ()), granted),
                 ],
             }
         )
@@ -279,16 +282,40 @@ def _identity(
         # What it may also do without, and never had, is no need.
         if item.need.certain or item.now >= Verdict.MAYBE or item.before >= Verdict.MAYBE
     ]
+    rules = (drift.PULL,) if kind is Identity.KUBELET else (drift.JOIN, drift.MANAGE, drift.ASSIGN, drift.DNS)
+    blind = {item.why for item in items if isinstance(item, drift.Blind) and not set(rules).isdisjoint(item.rules)}
     return {
         "title": _SERVES[kind][0],
         "serves": _SERVES[kind][1],
         "how": visible(how),
         "principal": held if known else "",
+        "blind": sorted(map(visible, blind)) if known else [],
         "unknown": "" if known else str(held.cause) if not isinstance(held, str) else "",
         "needs": needs,
         "has": _has(granted.of(held)) if isinstance(held, str) else [],
         "complete": isinstance(held, str) and granted.complete(held),
     }
+
+
+def _workloads(cluster: ManagedCluster, some: Sequence[drift.Watched], granted: Grants) -> list[Data]:
+    """Those that trust the cluster, and what add-ons act as; that there is none is said too."""
+    if some:
+        return [_workload(one, granted) for one in some]
+    none = "none that was read trusts this cluster" if cluster.oidc_issuer else "the cluster issues no tokens for any"
+    title, serves = _SERVES[Identity.WORKLOAD]
+    return [
+        {
+            "title": title,
+            "serves": serves,
+            "how": none,
+            "principal": "",
+            "blind": [],
+            "unknown": "",
+            "needs": None,
+            "has": [],
+            "complete": False,
+        }
+    ]
 
 
 def _workload(one: drift.Watched, granted: Grants) -> Data:
@@ -297,6 +324,7 @@ def _workload(one: drift.Watched, granted: Grants) -> Data:
         "serves": _SERVES[Identity.WORKLOAD][1],
         "how": visible(one.name),
         "principal": one.principal_id,
+        "blind": [],
         "unknown": "",
         "needs": None,
         "has": _has(granted.of(one.principal_id)),

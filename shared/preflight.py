@@ -51,7 +51,9 @@ class Preflight:
     """All that was tried."""
 
     identity: Caller
-    """Whom they were tried as; a person's rights say nothing of the app's."""
+    """Whom they were tried as."""
+    as_app: bool
+    """Whether that is the app; the rights of whoever is signed in to the Azure CLI say nothing of the app's."""
     checks: tuple[Check, ...]
 
     @property

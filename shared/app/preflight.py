@@ -36,9 +36,10 @@ Answer = TypeVar("Answer")
 async def preflight(clients: Clients, settings: Settings, now: datetime) -> Preflight:
     """Try every read of a scan and of settle, store nothing that stays, and post nothing."""
     identity = await bearer(clients.credential, settings.arm_endpoint)
-    run = _Run(clients, settings, now, identity.object_id if not identity.upn else "")
+    as_app = bool(settings.client_id)
+    run = _Run(clients, settings, now, identity.object_id if as_app else "")
     azure, graph, storage = await asyncio.gather(run.azure(), run.graph(), run.storage())
-    return Preflight(identity=identity, checks=(*azure, *graph, *storage, *_settings(settings)))
+    return Preflight(identity=identity, as_app=as_app, checks=(*azure, *graph, *storage, *_settings(settings)))
 
 
 class _Run:

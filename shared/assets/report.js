@@ -25,8 +25,13 @@ function drawn(tag, options = {}, ...children) {
   return node;
 }
 
-const dates = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-const day = text => dates.format(new Date(text)).replace(",", "");
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+// As cards write it, whatever the language of the browser.
+const day = text => {
+  const date = new Date(text);
+  return `${DAYS[date.getUTCDay()]} ${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${date.getUTCFullYear()}`;
+};
 const minute = text => `${day(text)}, ${text.slice(11, 16)} UTC`;
 const plural = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many || one + "s"}`;
 
@@ -54,13 +59,17 @@ function watch() {
   const open = data.findings.filter(one => one.status === "open");
   const tile = (kind, number, name) => el("li", { class: kind + (number ? "" : " zero") }, el("b", {}, number.toLocaleString("en")), el("span", {}, name));
   for (const severity of SEVERITIES) $("tiles").append(tile(severity, open.filter(one => one.severity === severity).length, severity));
-  for (const [name, number] of Object.entries(data.counts)) $("tiles").append(tile("", number, name));
+  const next = data.ends.find(one => new Date(one.end) > now && !one.replaced);
+  if (next) {
+    const lines = el("li", { class: "next " + nearness(next.end) }, el("b", {}, away(next.end)), el("span", {}, `${next.title}, ${day(next.end)}`));
+    $("tiles").append(lines);
+  }
 
   const read = Object.entries(data.counts).map(([name, number]) => `${number.toLocaleString("en")} ${name}`).join(", ");
   const coverage = data.unread.length
     ? [el("p", {}, `Read: ${read || "nothing"}. What follows was not read, so nothing is known of it:`),
        el("ul", { class: "marks" }, data.unread.map(one => mark("bad", el("strong", {}, one.what), one.where ? ` of ${one.where}` : "", `: ${one.why}`, one.needs ? `; it needs ${one.needs}` : "")))]
-    : [el("ul", { class: "marks" }, mark("good", "Everything that Fusewatch looks at was read."))];
+    : [el("ul", { class: "marks" }, mark("good", `Everything was read: ${read || "there is nothing"}.`))];
   $("coverage").append(el("div", { class: "box" }, el("h3", {}, "Coverage"), ...coverage));
   const kind = good => good === null ? "calm" : good ? "good" : "bad";
   $("health").append(el("div", { class: "box" }, el("h3", {}, "Health"), el("ul", { class: "marks" }, data.health.map(one => mark(kind(one.good), one.text)))));
@@ -136,7 +145,7 @@ function timeline() {
   const apps = byLane(data.ends.filter(end => !end.cluster));
   const credentials = data.ends.filter(end => !end.cluster).length;
   $("ends-lead").textContent = data.ends.length
-    ? `${plural(credentials, "credential")} of ${plural(apps.length, "application")} and ${plural(clusters.length, "cluster")} end between ${day(first)} and ${day(last)}.`
+    ? `${plural(credentials, "credential")} of ${plural(apps.length, "application")} between ${day(first)} and ${day(last)}` + (clusters.length ? `; ${plural(clusters.length, "cluster")} on a service principal.` : ".")
     : "Nothing ends in the coming twelve months.";
   if (!data.ends.length) return;
   const key = (text, fill, stroke) => el("li", {}, drawn("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, drawn("circle", { cx: 6, cy: 6, r: stroke ? 4.5 : 6, fill, stroke: stroke || "none", "stroke-width": 2.5 })), text);
@@ -147,13 +156,13 @@ function timeline() {
   // Every second name where the months are narrow; the letters are not stretched, so they stand outside the picture.
   const names = drawn("svg", { "aria-hidden": "true" });
   for (const [index, month] of months().entries()) {
-    const label = month.toLocaleString("en", { month: "short", timeZone: "UTC" }) + (month.getUTCMonth() === 0 || index === 0 ? ` ${String(month.getUTCFullYear()).slice(2)}` : "");
+    const label = MONTHS[month.getUTCMonth()] + (month.getUTCMonth() === 0 || index === 0 ? ` ${String(month.getUTCFullYear()).slice(2)}` : "");
     names.append(drawn("text", { x: `${place(month) / 10}%`, y: 13 }, label));
   }
   sheet.append(el("div", { class: "months", "aria-hidden": "true" }, el("span"), names, el("span", {}, "next")));
   const part = (title, lanes, under) => {
     if (!lanes.length) return;
-    const list = el("ul", { class: "marks", "aria-label": title });
+    const list = el("ul", { class: "lanes", "aria-label": title });
     let shown = 0;
     const more = el("button", { type: "button" });
     const grow = number => {
@@ -178,16 +187,19 @@ const STATES = {
   held: ["good", "held", "has"], conditional: ["warn", "conditional", "has, under a condition,"], unknown: ["calm", "unknown", "may have: it could not be read:"],
   lost: ["bad", "lost", "lost"], lacking: ["warn", "lacking", "was never seen with"],
 };
+// The last type and name of an id, as a person says them: `resource group shop`.
 const short = scope => {
-  const parts = scope.split("/").filter(Boolean);
-  return parts.length > 2 ? parts.slice(-2).join(" ") : scope === "/" ? "the root" : parts.join(" ");
+  const [type, name] = scope.split("/").filter(Boolean).slice(-2);
+  if (!name) return "the root";
+  const words = type.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase().replace(/ies$/, "y").replace(/s$/, "");
+  return `${words.replace("resourcegroup", "resource group")} ${name}`;
 };
 
 function need(one) {
   const [kind, tag] = STATES[one.state];
   const scope = el("span", { title: one.scope }, short(one.scope));
   const by = one.by.filter(other => other.toLowerCase() !== one.scope.toLowerCase());
-  return mark(kind, el("strong", {}, one.role), " or its like at ", scope, " ", el("span", { class: "tag " + one.state }, tag),
+  return mark(kind, el("strong", {}, one.role), " or an equal right at ", scope, " ", el("span", { class: "tag " + one.state }, tag),
     by.length ? el("span", { class: "small quiet" }, ` by way of ${by.map(short).join(", ")}`) : null,
     one.state === "held" ? null : el("p", { class: "small" }, one.fails),
     one.lost.map(text => el("p", { class: "small quiet" }, text)));
@@ -199,14 +211,15 @@ function has(one) {
 }
 
 function identity(one) {
-  const needs = one.needs === null ? el("p", { class: "small quiet" }, "Only the application knows what it needs.")
+  const needs = one.needs === null ? el("p", { class: "small quiet" }, one.principal ? "Only the application knows." : "Nothing.")
     : one.needs.length ? el("ul", { class: "marks" }, one.needs.map(need))
-    : el("p", { class: "small quiet" }, one.unknown ? "Not known." : "Nothing that can be seen from here.");
-  return el("section", { class: "identity" },
+    : el("p", { class: "small quiet" }, one.unknown || one.blind.length ? "Not known." : "Nothing that can be seen from here.");
+  return el("div", { class: "identity" },
     el("h4", {}, one.title, el("span", { class: "quiet small" }, ` for ${one.serves}`)),
-    el("p", { class: "small" }, one.unknown ? el("strong", {}, one.unknown) : one.how, one.principal ? el("span", { class: "quiet" }, ` · ${one.principal}`) : null),
+    el("p", { class: "small" }, one.unknown ? el("strong", {}, one.unknown) : one.how, one.principal ? el("span", { class: "quiet" }, " · ", el("span", { class: "whole" }, one.principal)) : null),
+    one.blind.length ? el("ul", { class: "marks small" }, mark("calm", `Not judged in full: ${one.blind.join("; ")}.`)) : null,
     el("h5", {}, "Needs"), needs,
-    one.principal ? [el("h5", {}, "Has"), one.has.length ? el("ul", { class: "small marks" }, one.has.map(has)) : el("p", { class: "small quiet" }, one.complete ? "No role at all." : "No role that could be read; its groups are not known.")] : null);
+    one.principal ? [el("h5", {}, "Has"), one.has.length ? el("ul", { class: "small plain" }, one.has.map(has)) : el("p", { class: "small quiet" }, one.complete ? "No role at all." : "No role that could be read; its groups are not known.")] : null);
 }
 
 function clusters() {
@@ -215,7 +228,6 @@ function clusters() {
       el("span", { class: "quiet small" }, [one.group, one.subscription, one.location].filter(Boolean).join(" · ")),
       one.state && one.state !== "Succeeded" ? el("span", { class: "tag" }, one.state) : null,
       one.findings ? el("span", { class: "tag " + one.severity }, plural(one.findings, "finding")) : el("span", { class: "tag held" }, "no finding")),
-    one.unknown.length ? el("p", { class: "small quiet wide" }, `Not judged: ${one.unknown.join("; ")}.`) : null,
     el("div", { class: "identities" }, one.identities.map(identity))));
   $("cluster-list").append(...(parts.length ? parts : [el("p", { class: "quiet" }, "No cluster was read.")]));
 }
@@ -297,7 +309,7 @@ function wanted(one, asked) {
   if (asked.state === "loud" && (one.status !== "open" || one.silenced)) return false;
   if (asked.state === "silenced" && !one.silenced) return false;
   if (asked.state === "closed" && one.status === "open") return false;
-  return asked.words.every(word => one.haystack.includes(word));
+  return asked.words.every(word => one.haystack.includes(word) || (word.length >= 8 && one.fingerprint.startsWith(word)));
 }
 
 function filter() {
@@ -319,7 +331,7 @@ function choices(select, pairs) {
 
 function findings() {
   for (const one of data.findings) {
-    one.haystack = [one.title, one.id, one.rule, one.fingerprint, one.severity, one.team, ...one.owners, ...one.evidence].join("\n").toLowerCase();
+    one.haystack = [one.title, one.id, one.rule, one.severity, one.team, ...one.owners, ...one.evidence].join("\n").toLowerCase();
   }
   for (const severity of SEVERITIES) $("severities").append(el("label", {}, el("input", { type: "checkbox", id: severity, checked: true }), ` ${severity}`));
   const count = (name, all) => all.reduce((found, value) => found.set(value, (found.get(value) || 0) + 1), new Map());

@@ -7,15 +7,12 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..model import TENANT
 from ..preflight import UNKNOWN, Check, Outcome, Preflight
 from ..settings import Settings
 from ..text import visible
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 DONE, USAGE, PARTIAL, BLIND = 0, 2, 3, 4
 """Exit statuses; the greatest that applies is given. USAGE: a setting is wrong. PARTIAL: a fault that may pass."""
@@ -69,6 +66,7 @@ def record(found: Preflight) -> dict[str, Any]:
             "object_id": found.identity.object_id,
             "app_id": found.identity.app_id,
             "user": found.identity.upn,
+            "as_app": found.as_app,
         },
         "checks": [
             {
@@ -97,8 +95,8 @@ def _print(found: Preflight) -> None:
     who = found.identity
     name = f"the app {who.app_id}" if who.app_id else f"the user {who.upn}" if who.upn else "nobody: there is no token"
     console.print(Text(visible(f"Tried as {name}{f', object id {who.object_id}' if who.object_id else ''}.")))
-    if who.upn:
-        console.print(Text("That is you and not the app: what you may read says nothing of what it may read."))
+    if not found.as_app:
+        console.print(Text("That is who is signed in to the Azure CLI, not the app: the app may read more, or less."))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("OUTCOME", "READ", "WHERE", "WHY"):
         table.add_column(heading, overflow="fold")
@@ -109,7 +107,7 @@ def _print(found: Preflight) -> None:
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(Text(outcome.value, style=_STYLES[outcome]), *map(_text, (what, _where(scopes), why)))
     console.print(table)
-    _mends(found, table, console.print)
+    _mends(found, console.print)
     blind = found.blind
     for name, checks in blind.items():
         reads = ", ".join(sorted({one.what for one in checks}))
@@ -120,7 +118,7 @@ def _print(found: Preflight) -> None:
         console.print(Text("No rule is blind."))
 
 
-def _mends(found: Preflight, table: Table, show: Any) -> None:
+def _mends(found: Preflight, show: Any) -> None:
     """The commands that grant what is missing, each once; on lines of their own, so that they can be copied."""
     commands = {one.command: one for one in found.checks if one.command}
     for command, one in commands.items():

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..model import Application, ManagedCluster, ServicePrincipal, Subscription
 from ..settings import Settings
 from ..text import visible
 from .drift import unread_text
@@ -85,4 +86,5 @@ def _calendar(found: Survey, options: argparse.Namespace) -> str:
         # What it replaces tells how often each event was changed before.
         before = Path(options.output).read_bytes().decode("utf-8", "replace")
     snapshot = found.report.snapshot
-    return calendar(ends(snapshot), snapshot.taken, snapshot.tenant_id, before)
+    partial = any(one.kind in (Application, ServicePrincipal, ManagedCluster, Subscription) for one in snapshot.unread)
+    return calendar(ends(snapshot), snapshot.taken, snapshot.tenant_id, before, partial=partial)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
+from pathlib import Path
 
 from shared.preflight import UNKNOWN
 from shared.sources import SOURCES, Service
@@ -45,6 +48,27 @@ def test_a_blind_rule(start: Start) -> None:
     assert {(one["role"], one["needs"]) for one in refused} == {
         ("Reader", "Microsoft.ContainerRegistry/registries/read")
     }
+
+
+def test_who_is_signed_in_to_the_cli_is_not_the_app(start: Start, tmp_path: Path) -> None:
+    watch = start(load("retailer"), storage=False)
+    watch.azure.add(Fault(path="/registries", host="arm", status=403))
+    az = tmp_path / "az"
+    az.write_text(
+        f"#!{sys.executable}\n"
+        "import json, os, ssl, sys, urllib.parse, urllib.request\n"
+        "resource = sys.argv[sys.argv.index('--resource') + 1]\n"
+        f"query = urllib.parse.urlencode({{'api-version': '2019-08-01', 'resource': resource, 'client_id': '{watch.azure.client_id}'}})\n"
+        "request = urllib.request.Request(os.environ['IDENTITY_ENDPOINT'] + '?' + query, headers={'X-IDENTITY-HEADER': os.environ['IDENTITY_HEADER']})\n"
+        "found = json.load(urllib.request.urlopen(request, context=ssl.create_default_context()))\n"
+        "print(json.dumps({'accessToken': found['access_token'], 'expires_on': int(found['expires_on'])}))\n"
+    )
+    az.chmod(0o755)
+    done = shared(watch, "preflight", AZURE_CLIENT_ID="", PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "not the app" in done.stdout
+    assert f"--assignee-object-id {UNKNOWN} " in done.stdout, "nobody is told to grant the person what the app lacks"
+    assert f"{UNKNOWN}: the object id of the app's identity" in done.stdout
 
 
 def test_every_mending_command_is_made_of_shell_words() -> None:
