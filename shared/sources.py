@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .access import (
@@ -104,7 +104,7 @@ class Source:
 
 
 def _arm(kind: type, name: str, action: str, without: str = "") -> Source:
-    told_as = "Owners" if kind is Owner else name
+    told_as = {Owner: "Owners", FederatedIdentityCredential: "Federated credentials"}.get(kind, name)
     return Source(kind=kind, name=name, service=Service.ARM, needs=action, told_as=told_as, without=without)
 
 
@@ -129,19 +129,21 @@ FEDERATED = _arm(
     FederatedIdentityCredential,
     "Federated credentials of identities",
     "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/read",
-    "the roles of workload identities are not watched",
 )
 REGISTRIES = _arm(Registry, "Container registries", "Microsoft.ContainerRegistry/registries/read")
 SUBNETS = _arm(Subnet, "Subnets", "Microsoft.Network/virtualNetworks/subnets/read")
 ACTIVITY = _arm(
     Deletion, "Activity log", "Microsoft.Insights/eventtypes/values/read", "who removed a role assignment is not said"
 )
-TOPICS = _arm(EventSubscription, "System topics", "Microsoft.EventGrid/systemTopics/read")
-EVENTS = _arm(EventSubscription, "Event subscriptions", "Microsoft.EventGrid/systemTopics/eventSubscriptions/read")
+TOPICS = replace(
+    _arm(EventSubscription, "System topics", "Microsoft.EventGrid/systemTopics/read"), told_as="Event subscriptions"
+)
+SUBSCRIBED = _arm(EventSubscription, "Event subscriptions", "Microsoft.EventGrid/systemTopics/eventSubscriptions/read")
 APPLICATIONS = _graph(Application, "Applications")
 PRINCIPALS = _graph(ServicePrincipal, "Service principals")
 DELETED = _graph(DeletedApplication, "Recycle bin of Entra")
 OWNERS = _graph(Owner, "Owners of applications", told_as="Owners")
+TRUSTED = _graph(FederatedIdentityCredential, "Federated credentials of applications", told_as="Federated credentials")
 MEMBERSHIPS = _graph(Membership, "Group memberships")
 USERS = _graph(Owner, "Owners' accounts", "User.Read.All", "Owners", "nobody is mentioned on a card")
 TABLES = Source(
@@ -154,7 +156,8 @@ TABLES = Source(
 )
 SOURCES = (
     *(SUBSCRIPTIONS, CLUSTERS, TAGS, ASSIGNMENTS, DEFINITIONS, IDENTITIES, FEDERATED, REGISTRIES, SUBNETS, ACTIVITY),
-    *(EVENTS, TOPICS, APPLICATIONS, PRINCIPALS, DELETED, OWNERS, MEMBERSHIPS, USERS, TABLES),
+    *(TOPICS, SUBSCRIBED),
+    *(APPLICATIONS, PRINCIPALS, DELETED, OWNERS, TRUSTED, MEMBERSHIPS, USERS, TABLES),
 )
 
 

@@ -52,7 +52,9 @@ class _Run:
         self._principal_id = principal_id
 
     def _failed(self, source: Source, unread: Unread) -> Check:
-        return failed(source, unread, RULES, self._principal_id, self._settings.graph_endpoint)
+        # Event subscriptions take two permissions: the refusal says which one it was.
+        refused = sources.TOPICS if unread.permission == sources.TOPICS.permission else source
+        return failed(refused, unread, RULES, self._principal_id, self._settings.graph_endpoint)
 
     async def _try(
         self, source: Source, read: Callable[[], Awaitable[Answer]], scope: str = TENANT
@@ -130,6 +132,7 @@ class _Run:
             aks,
             msi,
             *(check for check, _ in others),
+            await self._wiring(name, scope, shown),
             await self._one(
                 sources.FEDERATED,
                 scope,
@@ -140,6 +143,13 @@ class _Run:
                 sources.SUBNETS, scope, None if shown is None else linked_subnets(shown), clients.resources.get_subnet
             ),
         ]
+
+    async def _wiring(self, name: str, scope: str, clusters: Sequence[ManagedCluster] | None) -> Check:
+        """Where the events of a subscription go; asked, as by a scan, only where there are clusters."""
+        if not clusters:
+            return untried(sources.SUBSCRIBED, scope, "nothing there to read" if clusters is not None else _HIDDEN)
+        wiring = self._clients.wiring
+        return (await self._try(sources.SUBSCRIBED, lambda: wiring.list_event_subscriptions(name), scope))[0]
 
     async def _one(
         self, source: Source, scope: str, ids: Sequence[str] | None, read: Callable[[str], Awaitable[object]]
@@ -162,6 +172,9 @@ class _Run:
         async def owners(object_id: str) -> None:
             _raise((await entra.list_owners([f"/applications/{object_id}"]))[1])
 
+        async def trusted(object_id: str) -> None:
+            _raise((await entra.list_federated_credentials([object_id]))[1])
+
         async def memberships(object_id: str) -> None:
             _raise((await entra.list_memberships([object_id]))[2])
 
@@ -173,6 +186,7 @@ class _Run:
             entities,
             bin_,
             await self._one(sources.OWNERS, TENANT, applications or [_NOBODY], owners),
+            await self._one(sources.TRUSTED, TENANT, applications or [_NOBODY], trusted),
             await self._one(sources.MEMBERSHIPS, TENANT, principals or [_NOBODY], memberships),
             (await self._try(sources.USERS, users))[0],
         ]

@@ -15,7 +15,7 @@ from .aks import segment
 from .http import Arm, NotFoundError
 
 TOPIC_READER = sources.TOPICS.permission
-READER = sources.EVENTS.permission
+READER = sources.SUBSCRIBED.permission
 SOURCE = "microsoft.resources.subscriptions"
 """The topic type of what happens in a subscription."""
 

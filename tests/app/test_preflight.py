@@ -10,12 +10,15 @@ from shared.rules import RULES
 from shared.settings import Settings
 from simulator import Fault, Tenant, load
 from simulator.azurite import Azurite
+from simulator.entities import SystemTopic
 
 from ..conftest import Start, Watch, day
 
 NOW = day("2026-09-13T06:00")
 
-RIGHTS = {
+ROLES = {
+    "aks_identity_replaced",
+    "workload_identity_without_role",
     "aks_kubelet_cannot_pull",
     "aks_cluster_cannot_join_subnet",
     "aks_cluster_cannot_manage_node_group",
@@ -23,21 +26,36 @@ RIGHTS = {
     "aks_cluster_cannot_edit_dns_zone",
     "role_assignment_deleted",
 }
-"""What is judged by role assignments."""
-PRINCIPALS = {"aks_service_principal_expiry", "aks_service_principal_missing"}
-AZURE = RIGHTS | PRINCIPALS | {"aks_service_principal_cluster", "aks_identity_missing"}
+"""What is judged by what roles allow."""
+RIGHTS = ROLES | {"aks_identity_overprivileged"}
+"""What is judged by who is in which group, and holds which role assignment."""
+TRUST = {
+    "workload_identity_issuer_unknown",
+    "workload_identity_subject_mismatch",
+    "workload_identity_not_enabled",
+    "workload_identity_without_role",
+}
+PRINCIPALS = {"aks_service_principal_expiry", "aks_service_principal_missing", "aks_service_principal_leftover"}
+AZURE = (
+    RIGHTS
+    | PRINCIPALS
+    | TRUST
+    | {"aks_service_principal_cluster", "aks_identity_missing", "aks_pod_identity_deprecated", "subscription_not_wired"}
+)
 """What is about clusters, so that nothing of it is seen without them."""
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 
 ARM = {
     "AKS clusters": ("/managedClusters", AZURE),
     "Tags of resource groups": (r"/resourceGroups\?", set()),
-    "Role assignments": ("/roleAssignments", RIGHTS),
-    "Role definitions": ("/roleDefinitions", RIGHTS),
-    "Managed identities": (r"/userAssignedIdentities\?", RIGHTS | {"aks_identity_missing"}),
-    "Federated credentials of identities": ("/federatedIdentityCredentials", set()),
+    "Role assignments": ("/roleAssignments", RIGHTS | {"aks_service_principal_leftover"}),
+    "Role definitions": ("/roleDefinitions", ROLES),
+    "Managed identities": (r"/userAssignedIdentities\?", RIGHTS | TRUST | {"aks_identity_missing"}),
+    "Federated credentials of identities": ("/federatedIdentityCredentials", TRUST),
     "Container registries": ("/registries", {"aks_kubelet_cannot_pull"}),
     "Subnets": ("/subnets/", {"aks_cluster_cannot_join_subnet"}),
+    "System topics": (r"/systemTopics\?", {"subscription_not_wired"}),
+    "Event subscriptions": ("/eventSubscriptions", {"subscription_not_wired"}),
     "Activity log": ("/eventtypes/", set()),
 }
 GRAPH = {
@@ -45,7 +63,11 @@ GRAPH = {
         r"v1\.0/applications\?",
         PRINCIPALS | {"entra_credential_expiry", "entra_application_without_owner"},
     ),
-    "Service principals": (r"v1\.0/servicePrincipals\?", PRINCIPALS | {"entra_credential_expiry"}),
+    "Service principals": (
+        r"v1\.0/servicePrincipals\?",
+        PRINCIPALS | {"entra_credential_expiry", "aks_identity_overprivileged", "aks_identity_replaced"},
+    ),
+    "Federated credentials of applications": ("/federatedIdentityCredentials", TRUST),
     "Recycle bin of Entra": ("/deletedItems/", {"aks_service_principal_missing"}),
     "Owners of applications": ("/owners", {"entra_application_without_owner"}),
     "Group memberships": ("/transitiveMemberOf", RIGHTS),
@@ -55,9 +77,11 @@ GRAPH = {
 
 
 def retailer() -> Tenant:
-    """The retailer, whose shop sends its traffic through a route table of its own."""
+    """The retailer, whose shop has a route table of its own, and whose production reports its events."""
     tenant = load("retailer")
-    tenant.cluster("shop-prod").outbound_type = "userDefinedRouting"
+    cluster = tenant.cluster("shop-prod")
+    cluster.outbound_type = "userDefinedRouting"
+    tenant.topics.append(SystemTopic(subscription_id=cluster.subscription_id, group=cluster.group, name="events"))
     return tenant
 
 
@@ -84,7 +108,8 @@ async def test_a_tenant_in_which_all_is_granted(start: Start, azurite: Azurite) 
     told = outcomes(found)
     assert {name for name, ends in told.items() if Outcome.WORKS in ends} == {
         "Azure subscriptions",
-        *ARM,
+        # System topics are read on the way to what is subscribed to them.
+        *(ARM.keys() - {"System topics"}),
         *GRAPH,
         *(f"Own tables: {name}" for name in ("findings", "baseline", "inbox", "scans")),
     }
@@ -166,7 +191,9 @@ async def test_everything_of_graph(start: Start) -> None:
     watch = start(retailer(), storage=False)
     watch.azure.add(Fault(path="/v1.0/", host="graph", status=403))
     found = await tried(watch)
-    assert set(found.blind) == PRINCIPALS | {"entra_credential_expiry", "entra_application_without_owner"} | RIGHTS
+    assert (
+        set(found.blind) == PRINCIPALS | {"entra_credential_expiry", "entra_application_without_owner"} | RIGHTS | TRUST
+    )
     assert {one.what for one in found.checks if one.outcome is Outcome.REFUSED} == set(GRAPH)
 
 
