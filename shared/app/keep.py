@@ -57,7 +57,7 @@ async def keep_estate(
     for principal_id, one in watched.items():
         for cluster in one.clusters:
             principals.setdefault(cluster.id.lower(), {})[principal_id] = one.identity_id.lower()
-    whole = not drift.blurred(snapshot, snapshot.clusters) and not any(one.kind in _RIGHTS for one in snapshot.unread)
+    whole = not drift.blurred(snapshot, ()) and not any(one.kind in _RIGHTS for one in snapshot.unread)
     before = former.kept(snapshot, whole=whole)
     rows = []
     for cluster in snapshot.clusters:
@@ -95,12 +95,17 @@ _RIGHTS = (Application, RoleAssignment, RoleDefinition)
 def remembered(snapshot: Snapshot, reading: Reading, gone: Iterable[str]) -> dict[str, BaselineGrant]:
     """The grants of the baseline that are worth remembering; `gone` are lower-case scopes that ARM says are gone."""
     forgotten, missing = drift.settled(snapshot), set(gone)
-    blurred = drift.blurred(snapshot, snapshot.clusters)
+    hazy = [one for one in snapshot.clusters if drift.blurred(snapshot, [one])]
+    # What a cluster that shows no identity now depended on before may still be its own.
+    sheltered = {
+        held for one in hazy if (before := snapshot.former.get(one.id.lower())) for held in former.principals(before)
+    }
+    blurred = drift.blurred(snapshot, ()) or any(one.id.lower() not in snapshot.former for one in hazy)
     # The grants of a principal that was replaced live until the new one holds them, whatever becomes of the old one.
     owed = {row.assignment.key for one in former.successions(snapshot) for row in (*one.missing, *one.unclear)}
     after = {}
     for row in snapshot.access.baseline:
-        unwatched = not blurred and not any(holder in reading.watched for holder in row.holders)
+        unwatched = not blurred and not any(one in reading.watched or one in sheltered for one in row.holders)
         nobody = row.lost and all(holder in reading.gone for holder in row.holders)
         nowhere = row.lost and row.assignment.scope.lower() in missing
         over = row.assignment.key in forgotten or unwatched or nobody

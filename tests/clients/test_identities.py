@@ -32,13 +32,13 @@ def test_an_identity() -> None:
 def test_a_federated_credential_with_and_without_a_subject() -> None:
     wire = {"id": "/x/f", "properties": {"issuer": "https://i/", "subject": "system:a", "audiences": ["api://b"]}}
     assert federated_credential(Federated.deserialize(wire), "/x") == FederatedIdentityCredential(
-        id="/x/f", identity_id="/x", issuer="https://i/", subject="system:a", audiences=("api://b",)
+        id="/x/f", identity_id="/x", issuer="https://i/", subject="system:a", audiences=("api://b",), holder="x"
     )
     flexible = {"id": "/x/f", "properties": {"issuer": "https://i/", "claimsMatchingExpression": {"value": "x"}}}
     found = federated_credential(Federated.deserialize(flexible), "/x")
     assert (found.issuer, found.subject, found.audiences) == ("https://i/", "", ())
     assert federated_credential(Federated.deserialize({}), "/x") == (
-        FederatedIdentityCredential(id="", identity_id="/x", issuer="")
+        FederatedIdentityCredential(id="", identity_id="/x", issuer="", holder="x")
     )
 
 

@@ -31,6 +31,7 @@ from shared.clients.rows import (
 from shared.clients.storage import ConflictError, LeaseError, StorageError
 from shared.clients.tables import AZURITE, Change, Tables
 from shared.findings import Finding
+from shared.model import Former
 from shared.settings import SettingsError
 from simulator import Fault
 from simulator.azurite import Azurite
@@ -266,7 +267,9 @@ async def test_a_grant_comes_back_as_it_was_written(azurite: Azurite, name: str)
 IDENTITY = f"/subscriptions/{ONE}/resourcegroups/workloads/providers/microsoft.managedidentity/userassignedidentities"
 CLUSTERS = {
     "as it is made": ClusterRow(id="/c"),
-    "on a service principal": ClusterRow(id="/c", client_id="4", known=True, principals=("p",)),
+    "on a service principal": ClusterRow(
+        id="/c", client_id="4", known=True, principals=("p",), former=Former(client_id="4")
+    ),
     "of three hundred workloads": ClusterRow(
         id="/c", principals=LONG[:300], identities=tuple(f"{IDENTITY}/checkout-{number}" for number in range(300))
     ),
