@@ -32,6 +32,7 @@ check: $(INSTALLED) ## Lint, types, generated docs
 bench: $(INSTALLED) ## Our reading of Graph beside the SDK's typed one, and the event path
 	$(BIN)/python -m bench.graph
 	$(BIN)/python -m bench.drift
+	$(BIN)/python -m bench.scale
 
 audit: $(INSTALLED) ## bandit over the code, pip-audit over the pinned packages
 	$(BIN)/python -m tests.audit
