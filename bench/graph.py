@@ -28,6 +28,13 @@ SUBSCRIPTIONS, CLUSTERS = 20, 40
 BEFORE = ("token for ARM", "subscriptions", "clusters", "token for Graph")
 AFTER = ("owners", "owners of service principals", "accounts of owners")
 """What a whole scan asks one after the other around Graph's longest chain, one request each at least."""
+RIGHTS = ("identities", "memberships", "role assignments", "roles", "registries")
+"""What it asks one after the other beside Graph's listings: the longer of the two chains counts."""
+
+
+def chain(pages: int, assignment_pages: int = 1) -> int:
+    """The longest chain of dependent requests of a whole scan, for so many pages of its longest listings."""
+    return len(BEFORE) + max(pages, len(RIGHTS) - 1 + assignment_pages) + len(AFTER)
 
 
 @contextmanager
@@ -114,10 +121,10 @@ def far_away(applications: int, rounds: int) -> Table:
         read("scan", env)
         scan = median([read("scan", env) for _ in range(rounds)])
     label = f"dry run: {scan['count']:,.0f} objects, {scan['findings']:.0f} findings"
-    row(label, scan, "wall", len(BEFORE) + pages + len(AFTER))
-    row("  of it from the first request to Graph on", scan, "wall_graph", pages + len(AFTER))
-    chain = ", ".join((*BEFORE, f"{pages} pages", *AFTER))
-    found.caption = f"the dry run's chain: {chain}; peak memory {scan['peak'] / 2**20:.0f} MB"
+    row(label, scan, "wall", chain(pages))
+    row("  of it from the first request to Graph on", scan, "wall_graph", chain(pages) - len(BEFORE))
+    steps = ", ".join((*BEFORE, f"{pages} pages", *AFTER))
+    found.caption = f"the dry run's chain: {steps}; peak memory {scan['peak'] / 2**20:.0f} MB"
     return found
 
 
