@@ -29,9 +29,10 @@ check: $(INSTALLED) ## Lint, types, generated docs
 	$(BIN)/mypy --strict shared function_app.py
 	$(BIN)/python -m shared.rules --check docs/rules.md
 
-bench: $(INSTALLED) ## Our reading of Graph beside the SDK's typed one, and the event path
+bench: $(INSTALLED) ## Reading Graph beside the typed SDK, the event path, whole scans of large tenants
 	$(BIN)/python -m bench.graph
 	$(BIN)/python -m bench.drift
+	$(BIN)/python -m bench.scale
 
 audit: $(INSTALLED) ## bandit over the code, pip-audit over the pinned packages
 	$(BIN)/python -m tests.audit

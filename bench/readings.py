@@ -6,9 +6,11 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,8 @@ END = NOW + timedelta(days=60)
 FIELDS = ("id", "appId", "displayName", "disabledByMicrosoftStatus", "passwordCredentials", "keyCredentials")
 """What shared.clients.entra selects; the bytes of both readings show that it still does."""
 PAGE = 999
+STORAGE = "devstoreaccount1"
+"""Azurite's account, part of each of its addresses."""
 
 Figures = dict[str, Any]
 figures: Figures = {"requests": 0, "wire": 0, "plain": 0}
@@ -36,8 +40,13 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+asked: Counter[str] = Counter()
+"""Requests through aiohttp, which ARM and the tables are reached by: `METHOD SERVICE`, a table's name for a write."""
+
+
 def count_requests() -> None:
-    """Count requests and bytes of httpx, which both clients stand on."""
+    """Count requests and bytes of httpx, which both clients of Graph stand on, and the requests of aiohttp."""
+    import aiohttp
     import httpx
 
     send = httpx.AsyncClient.send
@@ -51,6 +60,27 @@ def count_requests() -> None:
         return response
 
     httpx.AsyncClient.send = counted  # type: ignore[method-assign, assignment]
+    request = aiohttp.ClientSession._request
+    arm = os.environ["ARM_ENDPOINT"]
+
+    async def counted_too(self: aiohttp.ClientSession, method: str, url: Any, **options: Any) -> aiohttp.ClientResponse:
+        service = "ARM" if str(url).startswith(arm) else "tables" if STORAGE in str(url) else "identity"
+        asked[f"{method} {service}"] += 1
+        for written in _written(method, str(url), options.get("data")):
+            asked[f"write {written}"] += 1
+        return await request(self, method, url, **options)
+
+    aiohttp.ClientSession._request = counted_too  # type: ignore[method-assign, assignment]
+
+
+def _written(method: str, url: str, body: Any) -> list[str]:
+    """The tables whose rows a request writes, one name a row; a $batch holds its requests in its body."""
+    if method == "GET" or STORAGE not in url:
+        return []
+    if not url.partition("?")[0].endswith("$batch"):
+        return [url.partition(f"{STORAGE}/")[2].partition("(")[0]]
+    text = body if isinstance(body, str) else bytes(body or b"").decode()
+    return re.findall(rf"^(?:POST|PUT|PATCH|MERGE|DELETE) \S*{STORAGE}/(\w+)", text, re.MULTILINE)
 
 
 @contextmanager
@@ -62,7 +92,7 @@ def measured() -> Iterator[None]:
     yield
     ended = time.monotonic()
     figures.update(cpu=cpu() - before, wall=ended - began, peak=peak(), cpu_total=cpu())
-    figures["wall_graph"] = ended - figures.pop("first")
+    figures["wall_graph"] = ended - figures.pop("first", ended)
 
 
 @asynccontextmanager
@@ -154,7 +184,93 @@ async def scan() -> None:
             report = await app.scan(clients, settings, NOW)
     if report.snapshot.unread:
         sys.exit(f"not read: {report.snapshot.unread}")
-    figures.update(count=sum(report.snapshot.counts.values()), findings=len(report.findings))
+    figures.update(count=sum(report.snapshot.counts.values()), findings=len(report.findings), asked=dict(asked))
+    figures.update(rules=dict(Counter(one.rule for one in report.findings)))
+
+
+async def kept() -> None:
+    """A scan into empty tables, a second one six hours later, and a settle that has nothing to do."""
+    from shared import app
+    from shared.settings import Settings
+
+    count_requests()
+    settings = Settings.from_env(os.environ)
+    later = NOW + timedelta(hours=6)
+    steps: dict[str, Figures] = {}
+    for name, moment in (("first", NOW), ("told", NOW), ("second", later), ("idle", later)):
+        asked.clear()
+        with measured():
+            async with app.connect(settings) as clients:
+                if name in ("first", "second"):
+                    report = await app.scan(clients, settings, moment)
+                    if report.snapshot.unread:
+                        sys.exit(f"not read: {report.snapshot.unread}")
+                else:
+                    await app.settle(clients, settings, moment)
+        steps[name] = {**{one: figures[one] for one in ("requests", "cpu", "wall", "peak")}, "asked": dict(asked)}
+    figures.clear()
+    figures.update(steps=steps)
+
+
+async def typed_tenant() -> None:
+    """What a scan lists, through the typed clients of Microsoft's SDKs, side by side as far as a scan does it."""
+    from azure.mgmt.authorization.v2022_04_01.aio import AuthorizationManagementClient
+    from azure.mgmt.containerservice.aio import ContainerServiceClient
+    from azure.mgmt.resource.subscriptions.aio import SubscriptionClient
+    from kiota_abstractions.base_request_configuration import RequestConfiguration
+    from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
+    from msgraph import GraphRequestAdapter, GraphServiceClient
+    from msgraph.generated.applications.applications_request_builder import ApplicationsRequestBuilder
+    from msgraph.generated.service_principals.service_principals_request_builder import ServicePrincipalsRequestBuilder
+
+    counts: Counter[str] = Counter()
+    arm = os.environ["ARM_ENDPOINT"]
+    count_requests()
+
+    async def pages(name: str, builder: Any, query: Any, select: tuple[str, ...]) -> None:
+        page = await builder.get(RequestConfiguration(query_parameters=query(top=PAGE, select=list(select))))
+        while page:
+            counts[name] += len(page.value or ())
+            counts["credentials near their end"] += sum(
+                bool(secret.end_date_time and secret.end_date_time <= END)
+                for one in page.value or ()
+                if getattr(one, "service_principal_type", "") != "ManagedIdentity"
+                for secret in (*(one.password_credentials or ()), *(one.key_credentials or ()))
+            )
+            page = await builder.with_url(page.odata_next_link).get() if page.odata_next_link else None
+
+    async with identity() as credential:
+        provider = AzureIdentityAuthenticationProvider(credential, scopes=[scope()], allowed_hosts=["127.0.0.1"])
+        adapter = GraphRequestAdapter(provider)
+        adapter.base_url = os.environ["GRAPH_ENDPOINT"] + "/v1.0"
+        graph = GraphServiceClient(request_adapter=adapter)
+        figures["cpu_imports"] = cpu()
+        given: dict[str, Any] = {"base_url": arm, "credential_scopes": [f"{arm}/.default"]}
+        limit = asyncio.Semaphore(16)
+
+        async def of(subscription_id: str) -> None:
+            async with (
+                limit,
+                ContainerServiceClient(credential, subscription_id, **given) as aks,
+                AuthorizationManagementClient(credential, subscription_id, **given) as rbac,
+            ):
+                async for _ in aks.managed_clusters.list():
+                    counts["clusters"] += 1
+                async for _ in rbac.role_assignments.list_for_subscription():
+                    counts["rows of role assignments"] += 1
+
+        with measured():
+            async with SubscriptionClient(credential, **given) as client:
+                ids = [str(one.subscription_id) async for one in client.subscriptions.list()]
+            applications = ApplicationsRequestBuilder.ApplicationsRequestBuilderGetQueryParameters
+            principals = ServicePrincipalsRequestBuilder.ServicePrincipalsRequestBuilderGetQueryParameters
+            more = ("servicePrincipalType", "accountEnabled", "appOwnerOrganizationId")
+            await asyncio.gather(
+                pages("applications", graph.applications, applications, FIELDS),
+                pages("service principals", graph.service_principals, principals, (*FIELDS, *more)),
+                *map(of, ids),
+            )
+    figures.update(count=dict(counts), asked=dict(asked))
 
 
 async def sizes() -> None:
@@ -194,6 +310,8 @@ READINGS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "cold": cold,
     "typed": typed,
     "scan": scan,
+    "kept": kept,
+    "typed_tenant": typed_tenant,
     "sizes": sizes,
 }
 

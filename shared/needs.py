@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .access import Registry, Subnet
+from .access import Registry, Subnet, subscription_of
 from .model import ManagedCluster, ServicePrincipal, UserAssignedIdentity, covers
 from .permissions import Answer, Grant, Grants, Verdict, may_all
 from .rule import Fact, command
@@ -213,7 +213,13 @@ def pulls(cluster: ManagedCluster, granted: Grants, registries: Iterable[Registr
     holder = principal(cluster, Identity.KUBELET, around)
     if isinstance(holder, Unknown) or _changing(cluster):
         return ()
-    every = (_pull(cluster, holder, registry) for registry in registries if not registry.anonymous)
+    # Thousands of clusters times hundreds of registries, of which each may pull from one or two.
+    within = {subscription_of(grant.assignment.scope) for grant in granted.of(holder)}
+    every = (
+        _pull(cluster, holder, registry)
+        for registry in registries
+        if not registry.anonymous and ("" in within or subscription_of(registry.id) in within)
+    )
     return tuple(need for need in every if judge(need, granted).verdict >= Verdict.MAYBE)
 
 

@@ -243,18 +243,17 @@ def _registry_subscriptions(
     groups = {
         group.lower() for one in access.memberships if one.principal_id.lower() in kubelets for group in one.groups
     }
+    holders = kubelets | groups
     rows = [
-        *(one for one in access.assignments if one.principal_id.lower() in kubelets | groups),
-        *(row.assignment for row in remembered if kubelets & set(row.holders)),
+        *(one for one in access.assignments if one.principal_id.lower() in holders),
+        *(row.assignment for row in remembered if not kubelets.isdisjoint(row.holders)),
     ]
+    own = {subscription_of(row.scope) for row in rows}
+    above = [row for row in rows if level(row.scope) in (Level.ROOT, Level.MANAGEMENT_GROUP)]
     return [
         name
         for name in subscriptions
-        if any(
-            subscription_of(row.scope) == name.lower()
-            or (level(row.scope) in (Level.ROOT, Level.MANAGEMENT_GROUP) and reaches(row, f"/subscriptions/{name}"))
-            for row in rows
-        )
+        if name.lower() in own or any(reaches(row, f"/subscriptions/{name}") for row in above)
     ]
 
 

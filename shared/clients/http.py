@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -181,15 +181,6 @@ def retry_options(patience: Patience) -> dict[str, Any]:
 Client = TypeVar("Client")
 
 
-class Page(Protocol):
-    """A decoded page of a listing."""
-
-    next_link: str | None
-
-
-AnyPage = TypeVar("AnyPage", bound=Page)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """How every client of Azure Resource Manager is made: one pipeline, one pool of connections, one patience."""
@@ -210,10 +201,11 @@ class Arm:
             policies=self._policies(),
         )
 
-    async def pages(self, path: str, version: str, decode: Callable[[bytes], AnyPage]) -> AsyncIterator[AnyPage]:
-        """The pages of a listing through the same pipeline without azure-mgmt's models (docs/design.md).
+    async def pages(self, path: str, version: str, take: Callable[[bytes], str | None]) -> None:
+        """Give each page of a listing to `take`, which gives the link to the next one: no models of azure-mgmt.
 
-        Raises what that raises, for reading() to turn into ReadError.
+        Raises what the same pipeline raises for azure-mgmt, for reading() to turn into ReadError. No page is held while
+        the next one travels: with many listings at a time those would be most of a scan's memory.
         """
         # That policy decodes every body with json, for the models.
         chain = [one for one in self._policies() if not isinstance(one, policies.ContentDecodePolicy)]
@@ -227,12 +219,7 @@ class Arm:
                 if link in seen:
                     raise ServiceResponseError("the service answered with a link that leads back")
                 seen.add(link)
-                response = await client.send_request(HttpRequest("GET", link), listing=True)
-                if response.status_code != 200:
-                    raise HttpResponseError(response=response)
-                page = decode(response.content)
-                yield page
-                link = page.next_link
+                link = take(await _body(client, link))
 
     def reading(self, kind: type, scope: str, permission: str) -> AbstractAsyncContextManager[None]:
         """As reading(), with this patience."""
@@ -253,6 +240,13 @@ class Arm:
             CompletePolicy(),
             AsyncARMChallengeAuthenticationPolicy(self.credential, f"{self.endpoint}/.default"),
         ]
+
+
+async def _body(client: AsyncARMPipelineClient[HttpRequest, AsyncHttpResponse], url: str) -> bytes:
+    response = await client.send_request(HttpRequest("GET", url), listing=True)
+    if response.status_code != 200:
+        raise HttpResponseError(response=response)
+    return response.content
 
 
 @asynccontextmanager

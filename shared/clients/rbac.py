@@ -8,6 +8,7 @@ https://learn.microsoft.com/rest/api/authorization/role-assignments/list-for-sub
 from __future__ import annotations
 
 from collections.abc import Container
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -53,8 +54,9 @@ def role_assignment(item: Any, listed_in: str = "") -> RoleAssignment:
     return RoleAssignment(
         id=item.id,
         principal_id=given.principal_id,
-        principal_type=given.principal_type or "",
-        role_definition_id=given.role_definition_id,
+        # Thousands have the same few.
+        principal_type=intern(given.principal_type or ""),
+        role_definition_id=intern(given.role_definition_id),
         scope=given.scope,
         condition=given.condition or "",
         condition_version=given.condition_version or "",
@@ -112,14 +114,20 @@ class Rbac:
         path = f"{scope}/providers/Microsoft.Authorization/roleAssignments"
         found: list[RoleAssignment] = []
         broken = 0
+
+        def take(body: bytes) -> str | None:
+            nonlocal broken
+            page = _decode_page(body)
+            for item in page.value:
+                if not _whole(item):
+                    broken += 1
+                elif principals is None or (item.properties.principal_id or "").lower() in principals:
+                    found.append(role_assignment(item, subscription_id))
+            return page.next_link
+
         try:
             async with self._arm.reading(RoleAssignment, scope, READER):
-                async for page in self._arm.pages(path, "2022-04-01", _decode_page):
-                    for item in page.value:
-                        if not _whole(item):
-                            broken += 1
-                        elif principals is None or (item.properties.principal_id or "").lower() in principals:
-                            found.append(role_assignment(item, subscription_id))
+                await self._arm.pages(path, "2022-04-01", take)
         except ReadError as error:
             return [], [error.unread]
         if broken:
