@@ -94,6 +94,15 @@ class Right:
         return [removal, (self.rule, cluster, "")] if self.rule else [removal]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What a cluster ran on before it was converted: the service principal, and the image of each of its pools."""
+
+    app_id: str
+    principal: str
+    images: dict[str, str]
+
+
 @dataclass
 class World:
     """The tenant, the chance that drives it, and what was ever seen of it."""
@@ -105,6 +114,8 @@ class World:
     seen: set[tuple[str, str, str]] = field(default_factory=set)
     """Principal, role and scope of every grant that a complete scan saw."""
     gone: list[RoleAssignment] = field(default_factory=list)
+    left: dict[str, Left] = field(default_factory=dict)
+    """What converted clusters ran on, by name, until a complete scan saw nothing left of it."""
     _made: int = 0
 
     def __post_init__(self) -> None:
@@ -163,6 +174,7 @@ class World:
         behind = one.app_id in {cluster.client_id for cluster in tenant.clusters}
         what = chance.choice(
             ("add", "rotate", "rotate", "drop", "drop", "delete", "register", "owner", "tag", "tag", "convert", "make")
+            + ("upgrade", "tidy")
             + ("remove", "unassign", "unassign", "restore", "restore", "mute", "mute", "unmute")
         )
         if what == "add":
@@ -185,6 +197,10 @@ class World:
             cluster.tags = {"team": chance.choice(("team0", "ops", "nobody"))} if chance.random() < 0.7 else {}
         elif what == "convert":
             self._convert()
+        elif what == "upgrade":
+            self._upgrade()
+        elif what == "tidy":
+            self._tidy()
         elif what == "make" and len(tenant.clusters) < 4:
             self._make()
         elif what == "remove" and len(tenant.clusters) > 1:
@@ -236,9 +252,29 @@ class World:
     def _convert(self) -> None:
         for cluster in self.tenant.clusters:
             if not cluster.managed:
+                entity = self.tenant.service_principals.peek(cluster.client_id)
+                assert entity
+                images = {pool.name: pool.image for pool in cluster.pools}
+                self.left[cluster.name] = Left(app_id=cluster.client_id, principal=entity.id, images=images)
                 self.tenant.convert(cluster, self.now)
                 self._attach(cluster)
                 return
+
+    def _upgrade(self) -> None:
+        """Put a new image on the nodes of one pool."""
+        self._made += 1
+        cluster = self.chance.choice(self.tenant.clusters)
+        self.chance.choice(cluster.pools).image = f"AKSUbuntu-2204gen2containerd-{self._made}"
+
+    def _tidy(self) -> None:
+        """Delete one thing that a converted cluster left: the app, or what its service principal was granted."""
+        for left in self.left.values():
+            held = [one for one in self.tenant.access if one.principal_id == left.principal]
+            one = self.tenant.applications.find(left.app_id)
+            if held and (one is None or self.chance.random() < 0.7):
+                self.actions.unassign(held[0].id, BY)
+            elif one:
+                self.tenant.delete(one, self.now)
 
     def _make(self) -> None:
         self._made += 1
@@ -296,6 +332,8 @@ class World:
     def remember(self) -> None:
         """A scan has seen everything as it is now."""
         self.seen |= {(one.principal_id, one.role, one.scope) for one in self.tenant.access}
+        clusters = {one.name: one for one in self.tenant.clusters}
+        self.left = {name: one for name, one in self.left.items() if name in clusters and self._is_left(clusters[name])}
 
     def silenced(self, key: Key, now: datetime) -> bool:
         """Whether a silence mutes a problem now."""
@@ -313,6 +351,8 @@ class World:
                 ending = self._signing_in(cluster, found)
                 if ending:
                     found["aks_service_principal_expiry", cluster.name, ""] = ending
+            if self._is_left(cluster):
+                found["aks_service_principal_leftover", cluster.name, ""] = Problem(severity=INFO, team=team)
             for right in self.rights_of(cluster):
                 if self._lost(right):
                     removal, *broken = right.keys(cluster.name)
@@ -329,6 +369,18 @@ class World:
     def _team(self, cluster: Cluster) -> str:
         wanted = cluster.tags.get("team", "team0")
         return wanted if wanted in self.tenant.teams else ""
+
+    def _is_left(self, cluster: Cluster) -> bool:
+        """Whether anything is left of what a converted cluster ran on."""
+        left = self.left.get(cluster.name)
+        if left is None:
+            return False
+        one = self.tenant.applications.find(left.app_id)
+        return (
+            any(pool.image == left.images.get(pool.name) for pool in cluster.pools)
+            or (one is not None and bool(one.secrets or one.certificates))
+            or any(grant.principal_id == left.principal for grant in self.tenant.access)
+        )
 
     def _lost(self, right: Right) -> bool:
         return right.name in self.seen and not any(map(right.is_of, self.tenant.access))
