@@ -63,7 +63,7 @@ def floor(numbers: Mapping[str, int]) -> float:
     return chain(math.ceil(listing / PAGE), math.ceil(rows / ASSIGNMENTS)) * LATENCY
 
 
-def estate(rounds: int) -> Iterator[Table]:
+def estate(rounds: int) -> Iterator[Table | str]:
     """A real tenant's numbers with a slow Azure: the scan against its floor, what it writes, and an idle settle."""
     with simulator(LATENCY, **ESTATE) as env:
         read("scan", env)
@@ -82,7 +82,7 @@ def estate(rounds: int) -> Iterator[Table]:
         if program.is_file():
             yield _azure_cli(program, env)
         else:
-            yield table("The Azure CLI is left out: `make .venv-az/installed` installs it (700 MB), or set AZ", "")
+            yield "The Azure CLI is left out: `make .venv-az/installed` installs it (700 MB), or set AZ"
 
 
 def large(rounds: int) -> Iterator[Table]:
