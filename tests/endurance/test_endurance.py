@@ -18,7 +18,7 @@ from .world import CRITICAL, WARNING, Problem
 @pytest.mark.parametrize("seed", range(1, 9))
 async def test_60_days_of_faults_are_told_as_they_are(azurite: Azurite, seed: int) -> None:
     story = await tell(seed, azurite)
-    assert len(story.ledger.log) > 5
+    assert story.ledger.log, "nobody was told anything: such a story judges nothing"
     assert sum("scan:" in line for line in story.said) > 5
 
 
