@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed node_modules/.package-lock.json
+# Tests wait for processes and services as often as they compute; one at a time, so that the long ones begin first.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(8, 2 * os.cpu_count()))')
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
 
 .PHONY: demo test check infra package deploy-test tools bench audit mutants faults fuzz docs requirements clean
 
@@ -10,16 +14,16 @@ demo: $(INSTALLED) ## Run the retailer's story against the simulator; leaves bui
 	$(BIN)/python -m simulator.demo
 
 test: $(INSTALLED) ## All tests
-	$(BIN)/python -m pytest -p no:cacheprovider -n auto --maxprocesses 8 --dist worksteal $(TESTS)
+	$(PYTEST) $(PARALLEL) $(TESTS)
 
 infra: $(INSTALLED) tools ## Templates, ./deploy and the package, with everything that checks them
-	$(BIN)/python -m pytest -p no:cacheprovider -n auto --maxprocesses 8 --dist worksteal tests/infra tests/test_package.py
+	$(PYTEST) $(PARALLEL) tests/infra tests/test_package.py
 
 package: $(INSTALLED) .venv-infra/installed ## Build what Azure runs (Python 3.13): size, cold start, functions, doctor
-	$(BIN)/python -m pytest -p no:cacheprovider -s tests/test_package.py
+	$(PYTEST) -s tests/test_package.py
 
 deploy-test: $(INSTALLED) .venv-az/installed ## ./deploy by the real Azure CLI (700 MB) against a stand-in for Azure
-	$(BIN)/python -m pytest -p no:cacheprovider tests/infra/test_real_az.py
+	$(PYTEST) tests/infra/test_real_az.py
 
 tools: .venv-infra/installed .venv-az/installed ## checkov, shellcheck, the doctor and the Azure CLI, apart from the rest
 

@@ -34,6 +34,11 @@ QUICK = Patience(attempts=3, connect=5, read=5, backoff=0.02, longest_wait=2, to
 """Short waits: what the tests prove does not depend on how long they are."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that take minutes first, so that the others run beside them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def azurite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     server = Azurite(tmp_path_factory.mktemp("azurite"))

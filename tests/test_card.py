@@ -44,6 +44,7 @@ from tests.builders import (
 )
 
 SCHEMA = json.loads((importlib.resources.files("adaptive_cards") / "schemas" / "schema-1.5.json").read_text())
+VALIDATOR = Draft6Validator(SCHEMA)
 GOLDEN = Path(__file__).parent / "fixtures" / "card.json"
 PORTAL = "https://portal.azure.com"
 INFO, WARNING, CRITICAL = Severity
@@ -138,7 +139,7 @@ def worlds():
 def schema_errors(message):
     """What the schema of Adaptive Cards 1.5 refuses; it knows nothing of `msteams`, which is Teams' own."""
     card = {name: value for name, value in content(message).items() if name != "msteams"}
-    return [error.message for error in Draft6Validator(SCHEMA).iter_errors(card)]
+    return [error.message for error in VALIDATOR.iter_errors(card)]
 
 
 def test_a_card_names_the_section_or_links_to_it(monkeypatch):

@@ -124,6 +124,7 @@ def findings(azurite: Azurite) -> dict[str, Any]:
 
 
 killed_at = pytest.mark.parametrize("before", [True, False], ids=["before it is sent", "as its answer comes"])
+pytestmark = pytest.mark.long
 
 
 @killed_at

@@ -83,6 +83,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, bicep: str) -> Iterator[Desk]
     assert set(desk.proxy.refused) <= NOWHERE
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1200)  # `az` itself waits for more than a minute after it sent the code
 def test_the_way_from_sign_in_to_removal(desk: Desk, bicep: str) -> None:
     """One long test: each step needs the one before, and the real az takes its time."""
