@@ -180,7 +180,26 @@ def test_a_dry_run_changes_nothing(azure: Azure) -> None:
     done = azure.run("--dry-run")
     assert done.returncode == 0, done.stderr
     assert "done: check what-if" in done.stdout
+    assert azure.run("--dry-run", "--stage", "check").stdout.rstrip().endswith("done: check")
+    assert azure.run("--from", "what-if", "--dry-run").stdout.rstrip().endswith("done: what-if")
     assert changes(azure) == []
+
+
+@pytest.mark.parametrize(
+    "others", [("--stage", "provision"), ("--from", "provision"), ("--webhook",), ("--destroy", "--yes")]
+)
+def test_a_dry_run_is_refused_together_with_what_changes_something(azure: Azure, others: tuple[str, ...]) -> None:
+    azure.state["provisioned"] = True
+    for arguments in (("--dry-run", *others), (*others, "--dry-run")):
+        done = azure.run(*arguments, stdin=URL + "\n")
+        assert done.returncode == 2
+        assert f"--dry-run changes nothing: it allows the stages check what-if, not {others[0]}" in done.stderr
+    assert azure.calls() == []
+
+
+def test_a_dry_run_that_stops_goes_on_as_one(azure: Azure) -> None:
+    azure.state["fail"] = {"what-if": 1}
+    assert "go on with: ./deploy contoso --dry-run --from what-if\n" in azure.run("--dry-run").stderr
 
 
 FAILURES = {
@@ -364,9 +383,19 @@ def test_a_refused_card_is_a_failure(azure: Azure) -> None:
     assert "the test card was not accepted" in done.stderr
 
 
-def test_a_missing_preflight_is_said(azure: Azure) -> None:
-    azure.cli("sys.exit(0 if 'webhook-test' in sys.argv else 2)")
-    assert "SKIPPED preflight" in azure.run().stdout
+def test_what_preflight_finds_missing_is_said_and_stops_nothing(azure: Azure) -> None:
+    azure.cli("sys.exit(0 if 'webhook-test' in sys.argv else 4)")
+    done = azure.run()
+    assert done.returncode == 0
+    assert "preflight, run as you and not as the app, found something missing" in done.stdout
+
+
+def test_a_python_without_the_packages_is_refused_before_anything_is_changed(azure: Azure) -> None:
+    azure.program("bare", f'exec "{sys.executable}" -S "$@"')
+    done = azure.run(PYTHON="bare")
+    assert done.returncode == 1
+    assert "- bare lacks packages: pip install --require-hashes -r requirements.txt" in done.stdout
+    assert changes(azure) == []
 
 
 @pytest.mark.parametrize(
@@ -478,7 +507,7 @@ def test_a_hostile_name_of_a_tenant_reaches_no_command(azure: Azure, tenant: str
         file.write_text("")
     for name in (tenant, str(file)):
         done = azure.run(tenant=name)
-        assert done.returncode == 1, done.stdout
+        assert done.returncode in (1, 2), done.stdout
         assert not any(ord(letter) < 32 and letter not in "\n\t" for letter in done.stdout + done.stderr)
     assert azure.calls() == []
     assert not list(azure.root.rglob("x"))
@@ -520,11 +549,26 @@ def test_a_webhook_is_kept_only_for_a_team_of_the_tenant(azure: Azure) -> None:
     assert azure.sent() == []
 
 
-def test_usage_mistakes_are_said(azure: Azure) -> None:
-    assert "there is no stage nothing" in azure.run("--stage", "nothing").stderr
-    assert "there is no option --fast" in azure.run("--fast").stderr
-    assert "one tenant at a time" in azure.run("fabrikam").stderr
-    assert azure.run("--help").returncode == 0
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--stage", "nothing"), "there is no stage nothing"),
+        (("--stage",), "--stage needs a stage: check what-if"),
+        (("--stage", "check", "--destroy"), "--stage or --destroy, not both"),
+        (("--fast",), "there is no option --fast"),
+        (("fabrikam",), "one tenant at a time: contoso or fabrikam"),
+    ],
+)
+def test_usage_mistakes_are_said(azure: Azure, arguments: tuple[str, ...], message: str) -> None:
+    done = azure.run(*arguments)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}")
+    assert azure.calls() == []
+
+
+def test_help_fits_a_wide_terminal(azure: Azure) -> None:
+    done = azure.run("--help")
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 125
 
 
 def test_grant_gives_each_permission_once(azure: Azure) -> None:
