@@ -13,9 +13,29 @@ from pathlib import Path
 import httpx
 import pytest
 
+from simulator.__main__ import main
+
 from .clients import trust
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "nope.toml; tenants here: catalogue, hostile, retailer"),
+        (["--generate", "foo=1"], "'foo=1' is no NAME=NUMBER; names: applications, clusters, expiring"),
+        (["--generate", "applications=2,clusters"], "'clusters' is no NAME=NUMBER"),
+        (["--generate", "applications=many"], "'applications=many' is no NAME=NUMBER"),
+    ],
+)
+def test_a_tenant_that_there_is_not_is_said(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
