@@ -39,10 +39,13 @@ def find_bicep() -> str | None:
 
 
 def run_bicep(bicep: str, *arguments: str | Path) -> str:
-    """What the compiler prints; its diagnostics go into the error when it fails."""
+    """What the compiler prints; when it fails, the errors that it found."""
     done = subprocess.run([bicep, *map(str, arguments)], capture_output=True, text=True)  # nosec B603: a list of words, no shell
     if done.returncode:
-        raise SystemExit(f"bicep {' '.join(map(str, arguments))} failed:\n{done.stderr or done.stdout}")
+        lines = (done.stderr or done.stdout).splitlines()
+        # Its warnings are about our templates, and nothing that whoever wrote a tenant's file can mend.
+        errors = [line for line in lines if " : Error " in line] or lines
+        raise SystemExit("\n".join((f"bicep {arguments[0]} {arguments[1]} failed:", *errors)))
     return done.stdout
 
 

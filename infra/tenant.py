@@ -85,10 +85,10 @@ def problems(values: dict[str, Any]) -> list[str]:
 def main() -> int:
     """The command line."""
     tenant, directory = sys.argv[1], Path(sys.argv[2])
+    file = find(tenant)
     bicep = bicep_files.find_bicep()
     if not bicep:
         raise SystemExit("Bicep is missing: run `az bicep install`, or set BICEP to the program")
-    file = find(tenant)
     parameters = bicep_files.parameters(bicep, file)
     values = {name: entry["value"] for name, entry in parameters["parameters"].items()}
     wrong = problems(values)

@@ -571,6 +571,50 @@ def test_help_fits_a_wide_terminal(azure: Azure) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 125
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--only", "foo"), "--only takes azure or graph, not foo"),
+        (("--only",), "--only needs a value"),
+        (("--fast",), "there is no option --fast"),
+        (("fabrikam",), "one tenant at a time: contoso or fabrikam"),
+    ],
+)
+def test_usage_mistakes_of_grant_are_said(azure: Azure, arguments: tuple[str, ...], message: str) -> None:
+    done = azure.run(*arguments, program="infra/access/grant")
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}")
+    assert azure.calls() == []
+
+
+@pytest.mark.parametrize("program", ["./deploy", "infra/access/grant"])
+def test_an_unknown_tenant_is_said_before_a_missing_compiler(azure: Azure, program: str) -> None:
+    (azure.bin / "bicep").unlink()
+    places = [one for one in azure.environment["PATH"].split(os.pathsep) if not (Path(one) / "bicep").exists()]
+    missing = {"BICEP": "", "PATH": os.pathsep.join(places)}
+    assert "there is no " in azure.run(program=program, tenant="nobody", **missing).stderr
+    assert "Bicep is missing" in azure.run(program=program, **missing).stderr
+
+
+def test_of_what_the_compiler_says_only_the_errors_are_shown(azure: Azure) -> None:
+    wrong = 'contoso.bicepparam(8,18) : Error BCP033: Expected a value of type "string"'
+    azure.program(
+        "bicep", f"echo 'modules/alerts.bicep(90,57) : Warning old: 1090 days' >&2; echo '{wrong}' >&2; exit 1"
+    )
+    done = azure.run()
+    assert done.returncode == 1
+    first, *others = done.stderr.splitlines()
+    assert first.startswith("bicep build-params ") and first.endswith("/contoso.bicepparam failed:")
+    assert others == [wrong]
+    azure.program("bicep", "echo 'no such runtime' >&2; exit 1")
+    assert azure.run().stderr.splitlines()[1:] == ["no such runtime"]
+
+
+def test_grant_without_names_leaves_the_users_out(azure: Azure) -> None:
+    azure.state["provisioned"] = True
+    assert azure.run("--no-names", program="infra/access/grant").returncode == 0
+    assert azure.state["granted"] == ["role-Application.Read.All"]
+
+
 def test_grant_gives_each_permission_once(azure: Azure) -> None:
     azure.state["provisioned"] = True
     done = azure.run("--management-group", "root", "--narrow", program="infra/access/grant")
