@@ -18,7 +18,7 @@ for noisy in ("azure", "httpx", "httpcore", "aiohttp"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
 _tenant_id = ""
-"""The tenant that the last run found, so that an idle settle is one query."""
+"""The tenant that the last run found, which an idle settle need not ask for again."""
 
 
 @app.timer_trigger(arg_name="timer", schedule=schedule(os.environ, "SCAN_SCHEDULE"))
