@@ -7,17 +7,16 @@ import asyncio
 import io
 import json
 import logging
-import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .commands import drift, preflight
 from .commands import report as reporting
 from .commands.drift import unread_text
+from .commands.output import OutputError, emit, rich_text
 from .findings import Finding
 from .model import Severity
 from .report import iso, record, write_csv
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
 
 DONE, FOUND, USAGE, PARTIAL = 0, 1, 2, 3
 """Exit statuses: done; findings at or above --fail-on; wrong usage or settings; the scan was partial or failed."""
-
-
-class OutputError(Exception):
-    """The findings could not be written where --output says."""
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str], now: datetime) -> int:
@@ -145,10 +140,11 @@ def _history(options: argparse.Namespace, findings: Sequence[Finding]) -> int:
         return USAGE
     lines = [{"when": iso(one.when), "what": one.what} for one in found.history]
     if options.format == "json":
-        _emit(options, lambda file: file.write(json.dumps({**record(found), "history": lines}, indent=2) + "\n"))
+        text = json.dumps({**record(found), "history": lines}, indent=2) + "\n"
     else:
         told = "".join(f"{line['when']}  {visible(str(line['what']))}\n" for line in lines)
-        _emit(options, lambda file: file.write(f"{visible(found.title)}\n{told}"))
+        text = f"{visible(found.title)}\n{told}"
+    emit(lambda file: file.write(text), options.output)
     return DONE
 
 
@@ -180,7 +176,8 @@ async def _silence_add(options: argparse.Namespace, settings: Settings, now: dat
         await app.add_silence(clients.tables, tenant_id, made)
         stored = await clients.tables.list_findings(tenant_id)
     number = sum(1 for one in stored.findings if one.open and made.matches(one))
-    print(f"silence {made.id} until {made.until:%Y-%m-%d %H:%M} UTC; it mutes {number} open findings now")
+    done = f"silence {made.id} until {made.until:%Y-%m-%d %H:%M} UTC; it mutes {number} open findings now\n"
+    emit(lambda file: file.write(done))
     return DONE
 
 
@@ -194,7 +191,8 @@ async def _silence_end(options: argparse.Namespace, settings: Settings, now: dat
     if ended is None:
         print(f"fusewatch: no silence of the id {visible(options.id)} lasts: `silence list`", file=sys.stderr)
         return USAGE
-    print(f"silence {ended.id} ended; what it muted is told by the next settle")
+    done = f"silence {ended.id} ended; what it muted is told by the next settle\n"
+    emit(lambda file: file.write(done))
     return DONE
 
 
@@ -222,10 +220,12 @@ async def _silence_list(options: argparse.Namespace, settings: Settings, now: da
     ]
     if options.format == "json":
         plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        print(json.dumps(shown, indent=2, ensure_ascii=plain))
+        text = json.dumps(shown, indent=2, ensure_ascii=plain) + "\n"
+        emit(lambda file: file.write(text))
         return DONE
     rows = [[visible(str(value)) for value in one.values()] for one in shown]
-    _print_table(("ID", "STATUS", "MATCHES", "FINDINGS", "SINCE", "UNTIL", "BY", "COMMENT"), rows, sys.stdout)
+    headings = ("ID", "STATUS", "MATCHES", "FINDINGS", "SINCE", "UNTIL", "BY", "COMMENT")
+    emit(lambda file: _print_table(headings, rows, file))
     return DONE
 
 
@@ -289,25 +289,9 @@ async def _takes_cards(settings: Settings, team: str) -> None:
 def _write(
     options: argparse.Namespace, findings: Sequence[Finding], now: datetime, silences: Sequence[Silence]
 ) -> None:
-    _emit(options, lambda file: _print(options.format, findings, now, silences, file))
-
-
-def _emit(options: argparse.Namespace, write: Callable[[TextIO], object]) -> None:
-    """Let something be written to --output, or to stdout; raises OutputError."""
-    try:
-        if options.output:
-            # A sheet brings its own line ends.
-            newline = "" if options.format == "csv" else None
-            with Path(options.output).open("w", encoding="utf-8", newline=newline) as file:
-                write(file)
-        else:
-            write(sys.stdout)
-            sys.stdout.flush()
-    except OSError as error:
-        if not options.output:
-            # What is left in the buffer would fail once more when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError(f"could not write {options.output or 'the findings'}: {error.strerror}") from error
+    # A sheet brings its own line ends.
+    newline = "" if options.format == "csv" else None
+    emit(lambda file: _print(options.format, findings, now, silences, file), options.output, newline)
 
 
 def _print(form: str, findings: Sequence[Finding], now: datetime, silences: Sequence[Silence], file: TextIO) -> None:
@@ -322,7 +306,6 @@ def _print(form: str, findings: Sequence[Finding], now: datetime, silences: Sequ
 
 
 def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silence], file: TextIO) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -347,11 +330,7 @@ def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
             Text(end),
             Text(visible(owner)),
         )
-    console = Console(file=file, highlight=False, width=None if file.isatty() else 160)
-    # On a broken pipe rich would end the program itself, and with status 1.
-    with console.capture() as text:
-        console.print(table if findings else "no findings")
-    file.write(text.get())
+    rich_text(file, table if findings else "no findings")
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], file: TextIO) -> None:

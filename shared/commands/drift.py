@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..access import last_segment
 from ..events import EventError, decode
 from ..model import TENANT, Unread
 from ..settings import Settings
 from ..text import visible
+from .output import emit, rich_text
 
 if TYPE_CHECKING:
     from ..app.impact import Impact
@@ -98,10 +99,10 @@ async def _impact(options: argparse.Namespace, settings: Settings, now: datetime
         found = await app.impact(clients, settings, now)
     wanted = [one for one in found.supports if _asked(one, options)]
     if options.format == "json":
-        json.dump([record(one, found) for one in wanted], sys.stdout, indent=2)
-        print()
+        text = json.dumps([record(one, found) for one in wanted], indent=2) + "\n"
+        emit(lambda file: file.write(text))
     else:
-        _table(wanted, found)
+        emit(lambda file: _table(wanted, found, file))
     for unread in found.unread:
         print(f"fusewatch: {visible(unread_text(unread), 1000)}", file=sys.stderr)
     return PARTIAL if found.unread else DONE
@@ -146,8 +147,7 @@ def record(support: Support, found: Impact) -> dict[str, Any]:
     }
 
 
-def _table(supports: list[Support], found: Impact) -> None:
-    from rich.console import Console
+def _table(supports: list[Support], found: Impact, file: TextIO) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -160,5 +160,4 @@ def _table(supports: list[Support], found: Impact) -> None:
         cells = (need.cluster, need.identity.value + through, found.role(one.role_id), one.scope, need.fails)
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(*(Text(visible(cell, 600)) for cell in cells))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    console.print(table if supports else "nothing rests on it")
+    rich_text(file, table if supports else "nothing rests on it", width=200)
