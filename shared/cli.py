@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from .commands import drift, preflight
 from .commands import report as reporting
-from .commands.drift import unread_text
-from .commands.output import OutputError, emit, rich_text
+from .commands.output import OutputError, emit, rich_text, tell_unread
 from .findings import Finding
 from .model import Severity
 from .report import iso, record, write_csv
@@ -91,8 +90,7 @@ async def _scan(options: argparse.Namespace, settings: Settings, now: datetime) 
         f"read {counts}; {len(report.findings)} open findings{_muted(report.findings, now, report.silences)}",
         file=sys.stderr,
     )
-    for unread in snapshot.unread:
-        print(f"fusewatch: {visible(unread_text(unread), 1000)}", file=sys.stderr)
+    tell_unread(snapshot.unread)
     if snapshot.unread:
         return PARTIAL
     worst = max((one.severity for one in report.findings), default=None)

@@ -30,6 +30,7 @@ from .model import (
     Owner,
     ServicePrincipal,
     Subscription,
+    Unread,
 )
 from .rule import Rule
 
@@ -164,6 +165,14 @@ SOURCES = (
 def told_as(kind: type) -> str:
     """What a finding calls the source of a record type."""
     return next((one.told_as for one in SOURCES if one.kind is kind), kind.__name__)
+
+
+def named(unread: Unread) -> str:
+    """What a person calls that which could not be read."""
+    sources = [one for one in SOURCES if one.kind is unread.kind]
+    # Some record types come from several sources; a refusal says which one it was.
+    names = {one.name for one in sources if one.permission == unread.permission} or {one.name for one in sources}
+    return names.pop() if len(names) == 1 else told_as(unread.kind)
 
 
 def blind(source: Source, rules: Iterable[Rule]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from azure.mgmt.core import AsyncARMPipelineClient
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
 from ..model import TENANT, Unread
+from ..sources import named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class ReadError(Exception):
 
     def __init__(self, unread: Unread) -> None:
         where = "" if unread.scope == TENANT else f" of {unread.scope}"
-        super().__init__(f"could not read {unread.kind.__name__}{where}: {unread.reason}")
+        super().__init__(f"could not read {named(unread)}{where}: {unread.reason}")
         self.unread = unread
 
 

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..access import last_segment
 from ..events import EventError, decode
-from ..model import TENANT, Unread
 from ..settings import Settings
 from ..text import visible
-from .output import emit, rich_text
+from .output import emit, rich_text, tell_unread
 
 if TYPE_CHECKING:
     from ..app.impact import Impact
@@ -96,34 +95,50 @@ async def _impact(options: argparse.Namespace, settings: Settings, now: datetime
     from .. import app
 
     async with app.connect(settings, storage=False) as clients:
-        found = await app.impact(clients, settings, now)
+        found = await app.impact(clients, settings, now, about=options.principal or options.assignment or "")
     wanted = [one for one in found.supports if _asked(one, options)]
+    tell_unread(found.unread)
+    if not wanted and found.unread:
+        # An empty list would be an answer, and somebody would delete by it.
+        print(
+            "fusewatch: not known: nothing was found that rests on it, and what is named above could not be read",
+            file=sys.stderr,
+        )
+        return PARTIAL
+    if not wanted and (missing := _not_read(options, found)):
+        print(f"fusewatch: {visible(missing, 1000)}", file=sys.stderr)
+        return USAGE
     if options.format == "json":
         text = json.dumps([record(one, found) for one in wanted], indent=2) + "\n"
         emit(lambda file: file.write(text))
     else:
         emit(lambda file: _table(wanted, found, file))
-    for unread in found.unread:
-        print(f"fusewatch: {visible(unread_text(unread), 1000)}", file=sys.stderr)
     return PARTIAL if found.unread else DONE
 
 
-def unread_text(unread: Unread) -> str:
-    """What could not be read, why, and what would mend it, in one line."""
-    where = "" if unread.scope == TENANT else f" of {unread.scope}"
-    mend = f"; it needs {unread.permission}" if unread.permission else ""
-    return f"NOT read: {unread.kind.__name__}{where}: {unread.reason}{mend}"
+def _not_read(options: argparse.Namespace, found: Impact) -> str:
+    """What was asked about and is nothing that was read; empty if it was read."""
+    if options.cluster and _bare(options.cluster) not in found.clusters:
+        return f"no cluster called {options.cluster} was read: give its name or resource id"
+    if options.principal and options.principal.lower() not in found.principals:
+        return f"no identity, and nobody who holds a role, called {options.principal} was read: give an object id"
+    if options.assignment and _bare(options.assignment) not in found.assignments:
+        return f"no role assignment called {options.assignment} was read: give its resource id or GUID"
+    return ""
+
+
+def _bare(name: str) -> str:
+    return name.lower().rstrip("/")
 
 
 def _asked(support: Support, options: argparse.Namespace) -> bool:
     need, holder = support.need, support.grant.assignment.principal_id.lower()
     if options.cluster:
-        return options.cluster.lower() in (need.cluster_id.lower(), need.cluster.lower())
+        return _bare(options.cluster) in (need.cluster_id.lower(), need.cluster.lower())
     if options.principal:
         return options.principal.lower() in (holder, need.principal_id.lower())
     if options.assignment:
-        given = options.assignment.lower().rstrip("/")
-        return given in (support.assignment_id.lower(), last_segment(support.assignment_id))
+        return _bare(options.assignment) in (support.assignment_id.lower(), last_segment(support.assignment_id))
     return True
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from ..model import TENANT, Unread
+from ..sources import named
+from ..text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,3 +49,15 @@ def rich_text(file: TextIO, *parts: RenderableType, width: int = 160) -> None:
             else:
                 console.print(part)
     file.write(text.get())
+
+
+def tell_unread(unread: Iterable[Unread]) -> None:
+    """Say on stderr what could not be read, why, and what would mend it, a line each and none of them twice."""
+    for line in dict.fromkeys(map(_unread, unread)):
+        print(f"fusewatch: {visible(line, 1000)}", file=sys.stderr)
+
+
+def _unread(one: Unread) -> str:
+    where = "" if one.scope == TENANT else f" of {one.scope}"
+    mend = f"; it needs {one.permission}" if one.permission else ""
+    return f"NOT read: {named(one)}{where}: {one.reason}{mend}"

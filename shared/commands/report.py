@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..model import Application, ManagedCluster, ServicePrincipal, Subscription
 from ..settings import Settings
 from ..text import visible
-from .drift import unread_text
-from .output import emit
+from .output import emit, tell_unread
 
 if TYPE_CHECKING:
     from ..app import Survey
@@ -50,8 +49,7 @@ async def _report(options: argparse.Namespace, settings: Settings, now: datetime
     # Line ends as they are: a calendar's are CR LF.
     emit(lambda file: file.write(text), "" if options.output == "-" else options.output, newline="")
     unread = found.report.snapshot.unread
-    for one in unread:
-        print(f"fusewatch: {visible(unread_text(one), 1000)}", file=sys.stderr)
+    tell_unread(unread)
     return PARTIAL if unread else DONE
 
 
