@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from .commands import drift, preflight
 from .commands import report as reporting
 from .commands.output import OutputError, emit, rich_text, tell_unread
-from .findings import Finding
+from .findings import Finding, FingerprintError, called
 from .model import Severity
 from .report import iso, record, write_csv
 from .rule import date_text
@@ -85,9 +85,9 @@ async def _scan(options: argparse.Namespace, settings: Settings, now: datetime) 
             report = await app.scan(clients, settings, now, progress)
     snapshot = report.snapshot
     _write(options, report.findings, now, report.silences)
-    counts = amounts(snapshot.counts)
+    number = amounts({"open_findings": len(report.findings)})
     print(
-        f"read {counts}; {len(report.findings)} open findings{_muted(report.findings, now, report.silences)}",
+        f"read {amounts(snapshot.counts)}; {number}{_muted(report.findings, now, report.silences)}",
         file=sys.stderr,
     )
     tell_unread(snapshot.unread)
@@ -111,11 +111,12 @@ async def _findings(options: argparse.Namespace, settings: Settings, now: dateti
     _write(options, sorted(found, key=lambda one: (-one.severity, one.resource_name.lower())), now, silences)
     muted = _muted(found, now, silences)
     if muted:
-        print(f"{len(found)} findings{muted}", file=sys.stderr)
+        print(f"{amounts({'findings': len(found)})}{muted}", file=sys.stderr)
     if stored is None:
         print("no scan has finished yet", file=sys.stderr)
     elif stored.damaged or stored.foreign:
-        print(f"{len(stored.damaged) + len(stored.foreign)} rows are not understood and not listed", file=sys.stderr)
+        rows = amounts({"rows": len(stored.damaged) + len(stored.foreign)})
+        print(f"not understood and not listed: {rows}", file=sys.stderr)
     return DONE
 
 
@@ -132,9 +133,10 @@ def _muted(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
 
 def _history(options: argparse.Namespace, findings: Sequence[Finding]) -> int:
     """What became of one finding, the oldest line first."""
-    found = next((one for one in findings if one.fingerprint == options.history.lower()), None)
-    if found is None:
-        print(f"fusewatch: no stored finding has the fingerprint {visible(options.history)}", file=sys.stderr)
+    try:
+        found = called(findings, options.history)
+    except FingerprintError as error:
+        print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
         return USAGE
     lines = [{"when": iso(one.when), "what": one.what} for one in found.history]
     if options.format == "json":
@@ -150,18 +152,21 @@ async def _silence_add(options: argparse.Namespace, settings: Settings, now: dat
     from . import app
     from .rules import BY_ID
 
-    made = silence(
-        since=now,
-        until=options.until or now + timedelta(days=options.days),
-        by=options.by,
-        comment=options.comment,
-        fingerprint=options.fingerprint or "",
-        rule=options.rule or "",
-        prefix=options.prefix or "",
-    )
-    wrong = problem(made)
-    if made.rule and made.rule not in BY_ID:
-        wrong = f"no rule is called {visible(made.rule)}; rules are {', '.join(sorted(BY_ID))}"
+    def made_for(fingerprint: str) -> Silence:
+        return silence(
+            since=now,
+            until=options.until or now + timedelta(days=options.days),
+            by=options.by,
+            comment=options.comment,
+            fingerprint=fingerprint,
+            rule=options.rule or "",
+            prefix=options.prefix or "",
+        )
+
+    # Which finding is meant is looked up later: all else can be wrong without storage.
+    wrong = problem(made_for("0" * 32 if options.fingerprint else ""))
+    if options.rule and options.rule not in BY_ID:
+        wrong = f"no rule is called {visible(options.rule)}; rules are {', '.join(sorted(BY_ID))}"
     if wrong:
         print(f"fusewatch: no such silence: {wrong}", file=sys.stderr)
         return USAGE
@@ -171,10 +176,19 @@ async def _silence_add(options: argparse.Namespace, settings: Settings, now: dat
         if not tenant_id:
             print("fusewatch: no scan has finished yet, so there is nothing to silence", file=sys.stderr)
             return USAGE
-        await app.add_silence(clients.tables, tenant_id, made)
         stored = await clients.tables.list_findings(tenant_id)
+        try:
+            made = made_for(called(stored.findings, options.fingerprint).fingerprint if options.fingerprint else "")
+        except FingerprintError as error:
+            made = made_for(options.fingerprint)
+            if problem(made):
+                print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
+                return USAGE
+            print("fusewatch: warning: no stored finding has that fingerprint", file=sys.stderr)
+        await app.add_silence(clients.tables, tenant_id, made)
     number = sum(1 for one in stored.findings if one.open and made.matches(one))
-    done = f"silence {made.id} until {made.until:%Y-%m-%d %H:%M} UTC; it mutes {number} open findings now\n"
+    muted = amounts({"open_findings": number})
+    done = f"silence {made.id} until {made.until:%Y-%m-%d %H:%M} UTC; it mutes {muted} now\n"
     emit(lambda file: file.write(done))
     return DONE
 
@@ -312,6 +326,7 @@ def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
     colours = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
     table = Table(box=None, pad_edge=False, header_style="bold")
     closed = not all(one.open for one in findings)
+    table.add_column("FINGERPRINT", no_wrap=True)
     for heading in ("SEVERITY", *(["STATUS"] if closed else []), "FINDING", "END", "OWNER"):
         table.add_column(heading, overflow="fold")
     for one in findings:
@@ -319,6 +334,7 @@ def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
         owner = whose(one).removeprefix("owners ").removeprefix("owner ")
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(
+            Text(one.fingerprint[:DIGITS]),
             Text(
                 one.severity.label + (" (silenced)" if one.open and silenced(one, now, silences) else ""),
                 style=colours[one.severity],
@@ -336,6 +352,10 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], file: T
     widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(len(headings))]
     for row in (headings, *rows):
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip(), file=file)
+
+
+DIGITS = 8
+"""How much of a fingerprint a table shows: where more is needed, the commands say so."""
 
 
 class _Bars:
@@ -373,6 +393,12 @@ def _moment(text: str) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= LONGEST.days:
+        raise argparse.ArgumentTypeError(f"give 1 to {LONGEST.days}")
+    return int(text)
+
+
 def _severity(text: str) -> Severity:
     try:
         return Severity.parse(text)
@@ -404,7 +430,11 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     findings = commands.add_parser("findings", parents=[shared, listing], help="list the stored findings")
     findings.add_argument("--all", action="store_true", help="resolved and aged-out ones too")
     findings.add_argument("--since", type=_moment, metavar="DATE", help="what changed since then, resolved ones too")
-    findings.add_argument("--history", metavar="FINGERPRINT", help="what became of one finding, and who was told")
+    findings.add_argument(
+        "--history",
+        metavar="FINGERPRINT",
+        help="what became of one finding, and who was told; its first digits are enough",
+    )
     findings.set_defaults(run=_findings)
     _silence_parser(commands.add_parser("silence", help="keep findings, and do not announce them"), shared, env)
     drift.add(commands, shared, env)
@@ -421,12 +451,12 @@ def _silence_parser(parser: argparse.ArgumentParser, shared: argparse.ArgumentPa
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("add", parents=[shared], help="from now until an end, a year away at most")
     matcher = add.add_mutually_exclusive_group(required=True)
-    matcher.add_argument("--fingerprint", help="one finding")
+    matcher.add_argument("--fingerprint", help="one finding: the digits that the tables of scan and findings show")
     matcher.add_argument("--rule", help="every finding of a rule")
     matcher.add_argument("--prefix", metavar="PATH", help="every finding on a resource path, such as /subscriptions/ID")
     end = add.add_mutually_exclusive_group(required=True)
     end.add_argument("--until", type=_moment, metavar="DATE")
-    end.add_argument("--days", type=int, choices=range(1, LONGEST.days + 1), metavar=f"1-{LONGEST.days}")
+    end.add_argument("--days", type=_days, metavar=f"1-{LONGEST.days}")
     add.add_argument("--comment", required=True, metavar="TEXT", help="why")
     author = env.get("USER", "") or env.get("USERNAME", "")
     add.add_argument(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..access import last_segment
 from ..events import EventError, decode
+from ..findings import FingerprintError
 from ..settings import Settings
 from ..text import visible
 from .output import emit, rich_text, tell_unread
@@ -29,7 +30,11 @@ def add(commands: Any, shared: argparse.ArgumentParser, env: Mapping[str, str]) 
     event.add_argument("file", metavar="FILE", help="JSON, an event or a list of them, in either schema; - is stdin")
     event.set_defaults(run=_event)
     accept = commands.add_parser("accept", parents=[shared], help="say that a lost right is meant to be lost")
-    accept.add_argument("fingerprint", metavar="FINGERPRINT", help="of the finding, or how it begins")
+    accept.add_argument(
+        "fingerprint",
+        metavar="FINGERPRINT",
+        help="of the finding: the digits that the tables of scan and findings show are enough",
+    )
     accept.add_argument("--comment", required=True, help="why, for whoever asks later")
     accept.add_argument("--by", default=env.get("USER", ""), help="who says so; default: the user who runs this")
     accept.set_defaults(run=_accept)
@@ -84,7 +89,7 @@ async def _accept(options: argparse.Namespace, settings: Settings, now: datetime
             closed = await app.accept(
                 tables, settings, tenant_id, options.fingerprint, options.by.strip(), options.comment.strip(), now
             )
-        except app.AcceptError as error:
+        except (FingerprintError, app.AcceptError) as error:
             print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
             return USAGE
     print(f"accepted: {visible(closed.title)}", file=sys.stderr)
@@ -175,4 +180,4 @@ def _table(supports: list[Support], found: Impact, file: TextIO) -> None:
         cells = (need.cluster, need.identity.value + through, found.role(one.role_id), one.scope, need.fails)
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(*(Text(visible(cell, 600)) for cell in cells))
-    rich_text(file, table if supports else "nothing rests on it", width=200)
+    rich_text(file, table if supports else "nothing rests on it")

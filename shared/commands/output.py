@@ -36,11 +36,11 @@ def emit(write: Callable[[TextIO], object], path: str = "", newline: str | None 
         raise OutputError(f"could not write {path or 'to stdout'}: {error.strerror}") from error
 
 
-def rich_text(file: TextIO, *parts: RenderableType, width: int = 160) -> None:
-    """Write what rich draws, as wide as the terminal, or so wide where there is none; a str stays as it is."""
+def rich_text(file: TextIO, *parts: RenderableType) -> None:
+    """Write what rich draws, as wide as the terminal, or 200 letters where there is none; a str stays as it is."""
     from rich.console import Console
 
-    console = Console(file=file, highlight=False, width=None if file.isatty() else width)
+    console = Console(file=file, highlight=False, width=None if file.isatty() else 200)
     # On a broken pipe rich would end the program itself, and with status 1.
     with console.capture() as text:
         for part in parts:
