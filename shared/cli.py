@@ -246,10 +246,12 @@ async def _settle(options: argparse.Namespace, settings: Settings, now: datetime
 
     async with app.connect(settings) as clients:
         settled = await app.settle(clients, settings, now)
-    print(
-        f"{settled.accepted} cards accepted, {settled.refused} refused, {settled.waiting} findings still to be told",
-        file=sys.stderr,
-    )
+    cards, waiting = amounts({"cards": settled.accepted}), amounts({"findings": settled.waiting})
+    said = f"{cards} accepted, {settled.refused} refused, {waiting} still to be told"
+    if settled.until:
+        waits = "1 waits for its" if settled.grace == 1 else f"{settled.grace} wait for their"
+        said += f", {waits} grace until {settled.until:%H:%M} UTC"
+    print(said, file=sys.stderr)
     return PARTIAL if settled.refused else DONE
 
 
