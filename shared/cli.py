@@ -18,6 +18,7 @@ from .commands import report as reporting
 from .commands.output import OutputError, emit, rich_text, tell_unread
 from .findings import Finding, FingerprintError, called
 from .model import Severity
+from .preflight import STORELESS
 from .report import iso, record, write_csv
 from .rule import date_text
 from .settings import Settings, SettingsError
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from .app import Progress
 
 DONE, FOUND, USAGE, PARTIAL = 0, 1, 2, 3
-"""Exit statuses: done; findings at or above --fail-on; wrong usage or settings; the scan was partial or failed."""
+"""Exit statuses: done; findings at or above --fail-on; wrong usage or settings; the scan was partial or failed, or a
+service that was needed did not answer or refused."""
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str], now: datetime) -> int:
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str], now: datetime) -> int
     if getattr(options, "dry_run", False) is False and not (settings.tables_endpoint or settings.storage.reveal()):
         print(
             "fusewatch: no storage: set TABLES_ENDPOINT, or AzureWebJobsStorage=UseDevelopmentStorage=true for "
-            "Azurite; `scan --dry-run` needs none",
+            f"Azurite; {STORELESS}",
             file=sys.stderr,
         )
         return USAGE
@@ -269,6 +271,10 @@ async def _webhook_test(options: argparse.Namespace, settings: Settings, now: da
         known = ", ".join(sorted(one.name for one in settings.receivers.values())) or "none"
         print(f"fusewatch: no receiver is set for {options.team or 'the fallback'}; set are: {known}", file=sys.stderr)
         return USAGE
+    if receiver.problem:
+        # What is wrong with it has been said, as with every command.
+        print(f"fusewatch: no card was sent: set {receiver.name} right first", file=sys.stderr)
+        return USAGE
     from .card import greeting
 
     async with session(Patience()) as pool:
@@ -420,7 +426,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
         prog="python -m shared",
         description="Fusewatch: watches the identities that AKS clusters run on. Settings come from the environment.",
         epilog="Exit status: 0 done, 1 findings at or above --fail-on, 2 wrong usage or settings, 3 the scan was "
-        "partial or failed, 4 preflight found a rule blind.",
+        "partial or failed, or storage, Azure or a channel did not answer or refused, 4 preflight found a rule blind.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     scan = commands.add_parser("scan", parents=[shared, listing], help="read the tenant and judge it")

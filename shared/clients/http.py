@@ -31,7 +31,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.core import AsyncARMPipelineClient
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
-from ..model import TENANT, Unread
+from ..model import SIGNED_OUT, TENANT, Unread
 from ..sources import named
 
 
@@ -309,7 +309,7 @@ def _passes(status: int) -> bool:
 def token_fault(error: Exception) -> str:
     """Why there is no token, in one line; the identity libraries' own messages run over pages."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"no token: {first[:200]}"
+    return f"{SIGNED_OUT}{first[:200]}"
 
 
 def fault(error: Exception) -> str:

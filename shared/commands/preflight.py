@@ -95,10 +95,12 @@ def _parts(found: Preflight) -> Iterator[RenderableType]:
     from rich.text import Text
 
     who = found.identity
-    name = f"the app {who.app_id}" if who.app_id else f"the user {who.upn}" if who.upn else "nobody: there is no token"
+    name = f"the app {who.app_id}" if who.app_id else f"the user {who.upn}" if who.upn else "nobody that a token names"
     yield Text(visible(f"Tried as {name}{f', object id {who.object_id}' if who.object_id else ''}."))
     if not found.as_app:
         yield Text("That is who is signed in to the Azure CLI, not the app: the app may read more, or less.")
+    for reason in sorted({one.no_token for one in found.checks} - {""}):
+        yield _text(f"There is no token: {reason}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("OUTCOME", "READ", "WHERE", "WHY"):
         table.add_column(heading, overflow="fold")
@@ -111,13 +113,21 @@ def _parts(found: Preflight) -> Iterator[RenderableType]:
     yield table
     yield from _mends(found)
     blind = found.blind
+    # What ails them all is said above, once.
+    tokenless = [name for name, checks in blind.items() if all(one.no_token for one in checks)]
+    if tokenless:
+        yield Text(f"BLIND for want of a token: {', '.join(tokenless)}")
     for name, checks in blind.items():
+        if name in tokenless:
+            continue
         reads = ", ".join(sorted({one.what for one in checks}))
         places = sorted({one.scope for one in checks} - {TENANT})
         where = f" in {_where(places)}" if places else ""
         yield Text(visible(f"BLIND: {name}{where}: {reads}", 1000))
     if not blind:
-        yield Text("No rule is blind.")
+        yield Text(
+            "No rule is known to be blind; not everything could be tried." if found.faults else "No rule is blind."
+        )
 
 
 def _mends(found: Preflight) -> Iterator[RenderableType]:
@@ -148,7 +158,7 @@ def _text(value: str) -> Any:
 
 
 def _why(check: Check) -> str:
-    parts = [check.reason]
+    parts = ["no token" if check.no_token else check.reason]
     if check.outcome is Outcome.REFUSED and check.source:
         if check.command:
             parts.append(f"needs {check.source.needs}")
