@@ -23,6 +23,7 @@ from .access import (
 )
 from .findings import Finding
 from .model import (
+    TENANT,
     Application,
     DeletedApplication,
     EventSubscription,
@@ -169,9 +170,11 @@ def told_as(kind: type) -> str:
 
 def named(unread: Unread) -> str:
     """What a person calls that which could not be read."""
-    sources = [one for one in SOURCES if one.kind is unread.kind]
-    # Some record types come from several sources; a refusal says which one it was.
-    names = {one.name for one in sources if one.permission == unread.permission} or {one.name for one in sources}
+    found = [one for one in SOURCES if one.kind is unread.kind]
+    # Some record types come from several sources: a refusal says from which one, or else the place does.
+    refused = [one for one in found if one.permission == unread.permission]
+    there = [one for one in found if (one.service is Service.GRAPH) == (unread.scope == TENANT)]
+    names = {one.name for one in refused or there or found}
     return names.pop() if len(names) == 1 else told_as(unread.kind)
 
 

@@ -95,9 +95,15 @@ def _parts(found: Preflight) -> Iterator[RenderableType]:
     from rich.text import Text
 
     who = found.identity
-    name = f"the app {who.app_id}" if who.app_id else f"the user {who.upn}" if who.upn else "nobody that a token names"
+    name = (
+        f"the app {who.app_id}"
+        if who.app_id
+        else f"the user {who.upn}"
+        if who.upn
+        else "nobody, since no token could be read"
+    )
     yield Text(visible(f"Tried as {name}{f', object id {who.object_id}' if who.object_id else ''}."))
-    if not found.as_app:
+    if not found.as_app and who.object_id:
         yield Text("That is who is signed in to the Azure CLI, not the app: the app may read more, or less.")
     for reason in sorted({one.no_token for one in found.checks} - {""}):
         yield _text(f"There is no token: {reason}")

@@ -87,10 +87,17 @@ def test_without_any_token_the_sign_in_is_named_once(start: Start) -> None:
     watch.azure.add(Fault(path="/msi/token", host="identity", status=400))
     done = shared(watch, "preflight")
     assert done.returncode == 4
-    assert "Tried as nobody" in done.stdout
+    assert "Tried as nobody, since no token could be read." in done.stdout
     assert done.stdout.count("There is no token: ") == 1
     assert len([line for line in done.stdout.splitlines() if "BLIND" in line]) == 1
     assert "aks_identity_missing" in done.stdout
+
+
+def test_whoever_is_not_signed_in_is_nobody_and_told_how_to(start: Start) -> None:
+    watch = start(load("retailer"), storage=False)
+    done = shared(watch, "preflight", AZURE_CLIENT_ID="", PATH="/nowhere")
+    assert "signed in to the Azure CLI" not in done.stdout
+    assert done.stdout.count("install it and run az login") == 1
 
 
 def test_every_mending_command_is_made_of_shell_words() -> None:
