@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
@@ -165,13 +165,14 @@ def _summary(part: Alert) -> str:
     problems = (*part.shown, *part.counted)
     if not problems:
         return "Fusewatch: resolved" if len(part.closed) == 1 else f"Fusewatch: {len(part.closed)} resolved"
-    return f"Fusewatch: {_by_severity(problems)}"
+    return f"Fusewatch: {by_severity(one.finding.severity for one in problems)}"
 
 
-def _by_severity(entries: Sequence[Entry]) -> str:
+def by_severity(severities: Iterable[Severity]) -> str:
+    """How many there are of each severity, the worst first: `1 critical, 2 warnings`."""
     counts = dict.fromkeys(sorted(Severity, reverse=True), 0)
-    for entry in entries:
-        counts[entry.finding.severity] += 1
+    for severity in severities:
+        counts[severity] += 1
     named = ((count, _NAMES.get(severity, ("info", "info"))) for severity, count in counts.items() if count)
     return ", ".join(f"{count} {one if count == 1 else many}" for count, (one, many) in named)
 
@@ -294,9 +295,8 @@ def _replaced(finding: Finding) -> str:
 
 
 def _counted(counted: Sequence[Entry]) -> str:
-    return (
-        f"… and {len(counted)} more ({_by_severity(counted)}), not shown here. List them all: python -m shared findings"
-    )
+    severities = by_severity(one.finding.severity for one in counted)
+    return f"… and {len(counted)} more ({severities}), not shown here. List them all: python -m shared findings"
 
 
 def coverage_text(coverage: Coverage) -> str:

@@ -7,19 +7,18 @@ import asyncio
 import io
 import json
 import logging
-import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .commands import drift, preflight
 from .commands import report as reporting
-from .commands.drift import unread_text
-from .findings import Finding
+from .commands.output import OutputError, emit, rich_text, tell_unread
+from .findings import Finding, FingerprintError, called
 from .model import Severity
+from .preflight import STORELESS
 from .report import iso, record, write_csv
 from .rule import date_text
 from .settings import Settings, SettingsError
@@ -30,11 +29,8 @@ if TYPE_CHECKING:
     from .app import Progress
 
 DONE, FOUND, USAGE, PARTIAL = 0, 1, 2, 3
-"""Exit statuses: done; findings at or above --fail-on; wrong usage or settings; the scan was partial or failed."""
-
-
-class OutputError(Exception):
-    """The findings could not be written where --output says."""
+"""Exit statuses: done; findings at or above --fail-on; wrong usage or settings; the scan was partial or failed, or a
+service that was needed did not answer or refused."""
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str], now: datetime) -> int:
@@ -59,7 +55,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str], now: datetime) -> int
     if getattr(options, "dry_run", False) is False and not (settings.tables_endpoint or settings.storage.reveal()):
         print(
             "fusewatch: no storage: set TABLES_ENDPOINT, or AzureWebJobsStorage=UseDevelopmentStorage=true for "
-            "Azurite; `scan --dry-run` needs none",
+            f"Azurite; {STORELESS}",
             file=sys.stderr,
         )
         return USAGE
@@ -91,13 +87,12 @@ async def _scan(options: argparse.Namespace, settings: Settings, now: datetime) 
             report = await app.scan(clients, settings, now, progress)
     snapshot = report.snapshot
     _write(options, report.findings, now, report.silences)
-    counts = amounts(snapshot.counts)
+    number = amounts({"open_findings": len(report.findings)})
     print(
-        f"read {counts}; {len(report.findings)} open findings{_muted(report.findings, now, report.silences)}",
+        f"read {amounts(snapshot.counts)}; {number}{_muted(report.findings, now, report.silences)}",
         file=sys.stderr,
     )
-    for unread in snapshot.unread:
-        print(f"fusewatch: {visible(unread_text(unread), 1000)}", file=sys.stderr)
+    tell_unread(snapshot.unread)
     if snapshot.unread:
         return PARTIAL
     worst = max((one.severity for one in report.findings), default=None)
@@ -118,11 +113,12 @@ async def _findings(options: argparse.Namespace, settings: Settings, now: dateti
     _write(options, sorted(found, key=lambda one: (-one.severity, one.resource_name.lower())), now, silences)
     muted = _muted(found, now, silences)
     if muted:
-        print(f"{len(found)} findings{muted}", file=sys.stderr)
+        print(f"{amounts({'findings': len(found)})}{muted}", file=sys.stderr)
     if stored is None:
         print("no scan has finished yet", file=sys.stderr)
     elif stored.damaged or stored.foreign:
-        print(f"{len(stored.damaged) + len(stored.foreign)} rows are not understood and not listed", file=sys.stderr)
+        rows = amounts({"rows": len(stored.damaged) + len(stored.foreign)})
+        print(f"not understood and not listed: {rows}", file=sys.stderr)
     return DONE
 
 
@@ -139,16 +135,18 @@ def _muted(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
 
 def _history(options: argparse.Namespace, findings: Sequence[Finding]) -> int:
     """What became of one finding, the oldest line first."""
-    found = next((one for one in findings if one.fingerprint == options.history.lower()), None)
-    if found is None:
-        print(f"fusewatch: no stored finding has the fingerprint {visible(options.history)}", file=sys.stderr)
+    try:
+        found = called(findings, options.history)
+    except FingerprintError as error:
+        print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
         return USAGE
     lines = [{"when": iso(one.when), "what": one.what} for one in found.history]
     if options.format == "json":
-        _emit(options, lambda file: file.write(json.dumps({**record(found), "history": lines}, indent=2) + "\n"))
+        text = json.dumps({**record(found), "history": lines}, indent=2) + "\n"
     else:
         told = "".join(f"{line['when']}  {visible(str(line['what']))}\n" for line in lines)
-        _emit(options, lambda file: file.write(f"{visible(found.title)}\n{told}"))
+        text = f"{visible(found.title)}\n{told}"
+    emit(lambda file: file.write(text), options.output)
     return DONE
 
 
@@ -156,18 +154,21 @@ async def _silence_add(options: argparse.Namespace, settings: Settings, now: dat
     from . import app
     from .rules import BY_ID
 
-    made = silence(
-        since=now,
-        until=options.until or now + timedelta(days=options.days),
-        by=options.by,
-        comment=options.comment,
-        fingerprint=options.fingerprint or "",
-        rule=options.rule or "",
-        prefix=options.prefix or "",
-    )
-    wrong = problem(made)
-    if made.rule and made.rule not in BY_ID:
-        wrong = f"no rule is called {visible(made.rule)}; rules are {', '.join(sorted(BY_ID))}"
+    def made_for(fingerprint: str) -> Silence:
+        return silence(
+            since=now,
+            until=options.until or now + timedelta(days=options.days),
+            by=options.by,
+            comment=options.comment,
+            fingerprint=fingerprint,
+            rule=options.rule or "",
+            prefix=options.prefix or "",
+        )
+
+    # Which finding is meant is looked up later: all else can be wrong without storage.
+    wrong = problem(made_for("0" * 32 if options.fingerprint else ""))
+    if options.rule and options.rule not in BY_ID:
+        wrong = f"no rule is called {visible(options.rule)}; rules are {', '.join(sorted(BY_ID))}"
     if wrong:
         print(f"fusewatch: no such silence: {wrong}", file=sys.stderr)
         return USAGE
@@ -177,10 +178,20 @@ async def _silence_add(options: argparse.Namespace, settings: Settings, now: dat
         if not tenant_id:
             print("fusewatch: no scan has finished yet, so there is nothing to silence", file=sys.stderr)
             return USAGE
-        await app.add_silence(clients.tables, tenant_id, made)
         stored = await clients.tables.list_findings(tenant_id)
+        try:
+            made = made_for(called(stored.findings, options.fingerprint).fingerprint if options.fingerprint else "")
+        except FingerprintError as error:
+            made = made_for(options.fingerprint)
+            if problem(made):
+                print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
+                return USAGE
+            print("fusewatch: warning: no stored finding has that fingerprint", file=sys.stderr)
+        await app.add_silence(clients.tables, tenant_id, made)
     number = sum(1 for one in stored.findings if one.open and made.matches(one))
-    print(f"silence {made.id} until {made.until:%Y-%m-%d %H:%M} UTC; it mutes {number} open findings now")
+    muted = amounts({"open_findings": number})
+    done = f"silence {made.id} until {made.until:%Y-%m-%d %H:%M} UTC; it mutes {muted} now\n"
+    emit(lambda file: file.write(done))
     return DONE
 
 
@@ -194,7 +205,8 @@ async def _silence_end(options: argparse.Namespace, settings: Settings, now: dat
     if ended is None:
         print(f"fusewatch: no silence of the id {visible(options.id)} lasts: `silence list`", file=sys.stderr)
         return USAGE
-    print(f"silence {ended.id} ended; what it muted is told by the next settle")
+    done = f"silence {ended.id} ended; what it muted is told by the next settle\n"
+    emit(lambda file: file.write(done))
     return DONE
 
 
@@ -222,10 +234,12 @@ async def _silence_list(options: argparse.Namespace, settings: Settings, now: da
     ]
     if options.format == "json":
         plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        print(json.dumps(shown, indent=2, ensure_ascii=plain))
+        text = json.dumps(shown, indent=2, ensure_ascii=plain) + "\n"
+        emit(lambda file: file.write(text))
         return DONE
     rows = [[visible(str(value)) for value in one.values()] for one in shown]
-    _print_table(("ID", "STATUS", "MATCHES", "FINDINGS", "SINCE", "UNTIL", "BY", "COMMENT"), rows, sys.stdout)
+    headings = ("ID", "STATUS", "MATCHES", "FINDINGS", "SINCE", "UNTIL", "BY", "COMMENT")
+    emit(lambda file: _print_table(headings, rows, file))
     return DONE
 
 
@@ -234,10 +248,12 @@ async def _settle(options: argparse.Namespace, settings: Settings, now: datetime
 
     async with app.connect(settings) as clients:
         settled = await app.settle(clients, settings, now)
-    print(
-        f"{settled.accepted} cards accepted, {settled.refused} refused, {settled.waiting} findings still to be told",
-        file=sys.stderr,
-    )
+    cards, waiting = amounts({"cards": settled.accepted}), amounts({"findings": settled.waiting})
+    said = f"{cards} accepted, {settled.refused} refused, {waiting} still to be told"
+    if settled.until:
+        waits = "1 waits for its" if settled.grace == 1 else f"{settled.grace} wait for their"
+        said += f", {waits} grace until {settled.until:%H:%M} UTC"
+    print(said, file=sys.stderr)
     return PARTIAL if settled.refused else DONE
 
 
@@ -254,6 +270,10 @@ async def _webhook_test(options: argparse.Namespace, settings: Settings, now: da
     if receiver is None:
         known = ", ".join(sorted(one.name for one in settings.receivers.values())) or "none"
         print(f"fusewatch: no receiver is set for {options.team or 'the fallback'}; set are: {known}", file=sys.stderr)
+        return USAGE
+    if receiver.problem:
+        # What is wrong with it has been said, as with every command.
+        print(f"fusewatch: no card was sent: set {receiver.name} right first", file=sys.stderr)
         return USAGE
     from .card import greeting
 
@@ -289,25 +309,9 @@ async def _takes_cards(settings: Settings, team: str) -> None:
 def _write(
     options: argparse.Namespace, findings: Sequence[Finding], now: datetime, silences: Sequence[Silence]
 ) -> None:
-    _emit(options, lambda file: _print(options.format, findings, now, silences, file))
-
-
-def _emit(options: argparse.Namespace, write: Callable[[TextIO], object]) -> None:
-    """Let something be written to --output, or to stdout; raises OutputError."""
-    try:
-        if options.output:
-            # A sheet brings its own line ends.
-            newline = "" if options.format == "csv" else None
-            with Path(options.output).open("w", encoding="utf-8", newline=newline) as file:
-                write(file)
-        else:
-            write(sys.stdout)
-            sys.stdout.flush()
-    except OSError as error:
-        if not options.output:
-            # What is left in the buffer would fail once more when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError(f"could not write {options.output or 'the findings'}: {error.strerror}") from error
+    # A sheet brings its own line ends.
+    newline = "" if options.format == "csv" else None
+    emit(lambda file: _print(options.format, findings, now, silences, file), options.output, newline)
 
 
 def _print(form: str, findings: Sequence[Finding], now: datetime, silences: Sequence[Silence], file: TextIO) -> None:
@@ -322,7 +326,6 @@ def _print(form: str, findings: Sequence[Finding], now: datetime, silences: Sequ
 
 
 def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silence], file: TextIO) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -331,6 +334,7 @@ def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
     colours = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
     table = Table(box=None, pad_edge=False, header_style="bold")
     closed = not all(one.open for one in findings)
+    table.add_column("FINGERPRINT", no_wrap=True)
     for heading in ("SEVERITY", *(["STATUS"] if closed else []), "FINDING", "END", "OWNER"):
         table.add_column(heading, overflow="fold")
     for one in findings:
@@ -338,6 +342,7 @@ def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
         owner = whose(one).removeprefix("owners ").removeprefix("owner ")
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(
+            Text(one.fingerprint[:DIGITS]),
             Text(
                 one.severity.label + (" (silenced)" if one.open and silenced(one, now, silences) else ""),
                 style=colours[one.severity],
@@ -347,11 +352,7 @@ def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
             Text(end),
             Text(visible(owner)),
         )
-    console = Console(file=file, highlight=False, width=None if file.isatty() else 160)
-    # On a broken pipe rich would end the program itself, and with status 1.
-    with console.capture() as text:
-        console.print(table if findings else "no findings")
-    file.write(text.get())
+    rich_text(file, table if findings else "no findings")
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], file: TextIO) -> None:
@@ -359,6 +360,10 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], file: T
     widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(len(headings))]
     for row in (headings, *rows):
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip(), file=file)
+
+
+DIGITS = 8
+"""How much of a fingerprint a table shows: where more is needed, the commands say so."""
 
 
 class _Bars:
@@ -396,6 +401,12 @@ def _moment(text: str) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= LONGEST.days:
+        raise argparse.ArgumentTypeError(f"give 1 to {LONGEST.days}")
+    return int(text)
+
+
 def _severity(text: str) -> Severity:
     try:
         return Severity.parse(text)
@@ -415,7 +426,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
         prog="python -m shared",
         description="Fusewatch: watches the identities that AKS clusters run on. Settings come from the environment.",
         epilog="Exit status: 0 done, 1 findings at or above --fail-on, 2 wrong usage or settings, 3 the scan was "
-        "partial or failed, 4 preflight found a rule blind.",
+        "partial or failed, or storage, Azure or a channel did not answer or refused, 4 preflight found a rule blind.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     scan = commands.add_parser("scan", parents=[shared, listing], help="read the tenant and judge it")
@@ -427,7 +438,11 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     findings = commands.add_parser("findings", parents=[shared, listing], help="list the stored findings")
     findings.add_argument("--all", action="store_true", help="resolved and aged-out ones too")
     findings.add_argument("--since", type=_moment, metavar="DATE", help="what changed since then, resolved ones too")
-    findings.add_argument("--history", metavar="FINGERPRINT", help="what became of one finding, and who was told")
+    findings.add_argument(
+        "--history",
+        metavar="FINGERPRINT",
+        help="what became of one finding, and who was told; its first digits are enough",
+    )
     findings.set_defaults(run=_findings)
     _silence_parser(commands.add_parser("silence", help="keep findings, and do not announce them"), shared, env)
     drift.add(commands, shared, env)
@@ -444,12 +459,12 @@ def _silence_parser(parser: argparse.ArgumentParser, shared: argparse.ArgumentPa
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("add", parents=[shared], help="from now until an end, a year away at most")
     matcher = add.add_mutually_exclusive_group(required=True)
-    matcher.add_argument("--fingerprint", help="one finding")
+    matcher.add_argument("--fingerprint", help="one finding: the digits that the tables of scan and findings show")
     matcher.add_argument("--rule", help="every finding of a rule")
     matcher.add_argument("--prefix", metavar="PATH", help="every finding on a resource path, such as /subscriptions/ID")
     end = add.add_mutually_exclusive_group(required=True)
     end.add_argument("--until", type=_moment, metavar="DATE")
-    end.add_argument("--days", type=int, choices=range(1, LONGEST.days + 1), metavar=f"1-{LONGEST.days}")
+    end.add_argument("--days", type=_days, metavar=f"1-{LONGEST.days}")
     add.add_argument("--comment", required=True, metavar="TEXT", help="why")
     author = env.get("USER", "") or env.get("USERNAME", "")
     add.add_argument(

@@ -300,3 +300,22 @@ def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
     if merged == old:
         return old
     return replace(merged, changed=now, revision=old.revision + 1)
+
+
+class FingerprintError(ValueError):
+    """No finding, or more than one, has a fingerprint that begins as it was given."""
+
+
+def called(findings: Iterable[Finding], beginning: str) -> Finding:
+    """The finding whose fingerprint begins like this; raises FingerprintError, which names the candidates."""
+    text = beginning.strip().lower()
+    found = [one for one in findings if text and one.fingerprint.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise FingerprintError(
+            f"no stored finding has a fingerprint that begins with {beginning!r}: `findings --all` lists them"
+        )
+    some = "; ".join(f"{one.fingerprint} ({one.title[:80]})" for one in found[:5])
+    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+    raise FingerprintError(f"{len(found)} findings begin with {beginning!r}, give more digits: {some}{more}")

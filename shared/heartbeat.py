@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from .card import Coverage, coverage_text, remaining
+from .card import Coverage, by_severity, coverage_text, remaining
 from .elements import Element, envelope, paragraph, runs, size
 from .findings import Finding
-from .model import Severity
 from .rule import date_text
 from .silences import Silence
 from .text import amounts
@@ -107,10 +106,7 @@ def _watched(coverage: Coverage) -> str:
 
 
 def _open(findings: Sequence[Finding], silenced: int) -> str:
-    counts = {
-        severity: sum(one.severity is severity for one in findings) for severity in sorted(Severity, reverse=True)
-    }
-    said = ", ".join(f"{number} {severity.label}" for severity, number in counts.items() if number) or "no finding"
+    said = by_severity(one.severity for one in findings) or "no finding"
     return said + (f"; {silenced} of them silenced" if silenced else "")
 
 

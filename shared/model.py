@@ -212,6 +212,10 @@ class ManagedCluster:
         return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.node_resource_group}"
 
 
+SIGNED_OUT = "no token: "
+"""How a reason begins where there was no token to read with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
     """Something that could not be read, and why: a value, never an empty list."""

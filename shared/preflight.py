@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .access import Caller, subscription_of
-from .model import TENANT, Unread
+from .model import SIGNED_OUT, TENANT, Unread
 from .rule import Rule
 from .sources import SOURCES, Service, Source, blind
 
@@ -41,6 +41,14 @@ class Check:
     command: str = ""
     """What grants the permission, one command a line; empty if no permission is missing."""
 
+    @property
+    def no_token(self) -> str:
+        """Why there was no token to try it with; empty if there was one."""
+        return self.reason.partition(SIGNED_OUT)[2]
+
+
+STORELESS = "`scan --dry-run`, `impact`, `report`, `preflight` and `webhook-test` need none"
+"""What goes without storage."""
 
 UNKNOWN = "PRINCIPAL_OBJECT_ID"
 """Stands in a command for the object id of the app's identity where that is not known."""

@@ -80,7 +80,12 @@ SCHEDULES = {"SCAN_SCHEDULE": "0 0 */6 * * *", "SETTLE_SCHEDULE": "0 * * * * *"}
 """NCRONTAB, six fields, seconds first, UTC."""
 
 _UNRESOLVED = "@Microsoft.KeyVault("
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GUID = re.compile(rf"{_ID}\Z", re.IGNORECASE)
+_APP = re.compile(
+    rf"/subscriptions/{_ID}/resourceGroups/[^/\s]+/providers/Microsoft\.Web/sites/[^/\s]+\Z",
+    re.IGNORECASE,
+)
 _TEAM = "TEAMS_WEBHOOK_URL_"
 _CONNECTORS = ("outlook.office.com", "outlook.office365.com", "webhook.office.com")
 
@@ -207,7 +212,7 @@ class _Reader:
                 repeat=timedelta(days=self._number("REPEAT_DAYS", default.policy.repeat.days, 1, 365)),
             ),
             retention=timedelta(days=self._number("RETENTION_DAYS", default.retention.days, 31, 3650)),
-            function_app_id=self._text("FUNCTION_APP_ID"),
+            function_app_id=self._function_app_id(),
             warnings=tuple(self.warnings),
         )
         if self.problems:
@@ -247,6 +252,16 @@ class _Reader:
                 f"SUBSCRIPTIONS: entry {wrong[0]} is no subscription id (a GUID); separate them by commas"
             )
         return tuple(dict.fromkeys(wanted))
+
+    def _function_app_id(self) -> str:
+        value = self._text("FUNCTION_APP_ID").rstrip("/")
+        if value and not _APP.match(value):
+            # Compared with the targets of event subscriptions: a wrong one would report every subscription.
+            self.problems.append(
+                "FUNCTION_APP_ID: give the app's resource id, "
+                "/subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Web/sites/NAME"
+            )
+        return value
 
     def _notice_days(self, default: tuple[int, ...]) -> tuple[int, ...]:
         text = self._text("NOTICE_DAYS")

@@ -23,6 +23,7 @@ from .access import (
 )
 from .findings import Finding
 from .model import (
+    TENANT,
     Application,
     DeletedApplication,
     EventSubscription,
@@ -30,6 +31,7 @@ from .model import (
     Owner,
     ServicePrincipal,
     Subscription,
+    Unread,
 )
 from .rule import Rule
 
@@ -164,6 +166,16 @@ SOURCES = (
 def told_as(kind: type) -> str:
     """What a finding calls the source of a record type."""
     return next((one.told_as for one in SOURCES if one.kind is kind), kind.__name__)
+
+
+def named(unread: Unread) -> str:
+    """What a person calls that which could not be read."""
+    found = [one for one in SOURCES if one.kind is unread.kind]
+    # Some record types come from several sources: a refusal says from which one, or else the place does.
+    refused = [one for one in found if one.permission == unread.permission]
+    there = [one for one in found if (one.service is Service.GRAPH) == (unread.scope == TENANT)]
+    names = {one.name for one in refused or there or found}
+    return names.pop() if len(names) == 1 else told_as(unread.kind)
 
 
 def blind(source: Source, rules: Iterable[Rule]) -> tuple[str, ...]:

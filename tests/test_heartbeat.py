@@ -87,7 +87,7 @@ def test_a_week_with_everything():
     ]
     silences = (muting(after(3)), muting(after(15)), muting(after(-0.5)), muting(after(2), rule="aks_y"))
     shown = lines(card(*findings, silences=silences, silenced=2, unread=("Owner: HTTP 403",)))
-    assert shown[shown.index("Open") + 1] == "1 critical, 7 warning, 1 info; 2 of them silenced"
+    assert shown[shown.index("Open") + 1] == "1 critical, 7 warnings, 1 info; 2 of them silenced"
     ending = shown[shown.index("Ends next") + 1 : shown.index("Not seen")]
     assert ending[0] == "Mon 7 Dec 2026, in 14 days: Cluster prod-weu loses its sign-in to Azure on Thu 3 Dec 2026"
     assert ending[5] == "… and 2 more"

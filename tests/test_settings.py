@@ -18,6 +18,7 @@ SIGNED = (
 KEY = "AccountName=x;AccountKey=c2VjcmV0LWtleQ=="
 UNRESOLVED = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/x)"
 ID = "11111111-1111-4111-8111-111111111111"
+APP = f"/subscriptions/{ID}/resourceGroups/rg-fusewatch/providers/Microsoft.Web/sites/func-fusewatch"
 
 
 def read(**env):
@@ -89,7 +90,9 @@ def test_a_blank_value_means_the_default(blank):
         ({"GRACE_MINUTES": "0"}, "thresholds", Thresholds(grace=timedelta(0))),
         ({"GRACE_MINUTES": "60"}, "thresholds", Thresholds(grace=timedelta(hours=1))),
         ({"RETENTION_DAYS": "31"}, "retention", timedelta(days=31)),
-        ({"FUNCTION_APP_ID": "/subscriptions/x"}, "function_app_id", "/subscriptions/x"),
+        ({"FUNCTION_APP_ID": f" {APP} "}, "function_app_id", APP),
+        ({"FUNCTION_APP_ID": f"{APP}/"}, "function_app_id", APP),
+        ({"FUNCTION_APP_ID": APP.upper()}, "function_app_id", APP.upper()),
         ({"ROUTES": '[{"team": "web", "tag": "env=prod"}]'}, "routes", (Route(team="web", tag="env=prod"),)),
         ({"ROUTES": '{"team": "web", "app_id": "x"}'}, "routes", (Route(team="web", app_id="x"),)),
         ({"ROUTES": "[]"}, "routes", ()),
@@ -113,6 +116,10 @@ def test_a_value(env, name, value):
         ("TOPIC_ENDPOINT", "https://t.example/#x", "it has a query or a fragment"),
         ("SUBSCRIPTIONS", f"{ID} {ID}", "entry 1 is no subscription id"),
         ("SUBSCRIPTIONS", f"{ID},prod", "entry 2 is no subscription id"),
+        ("FUNCTION_APP_ID", "fusewatch", "give the app's resource id"),
+        ("FUNCTION_APP_ID", f"{APP}/functions/settle", "give the app's resource id"),
+        ("FUNCTION_APP_ID", APP.replace("sites", "serverFarms"), "give the app's resource id"),
+        ("FUNCTION_APP_ID", APP.replace(ID, "prod"), "give the app's resource id"),
         ("NOTICE_DAYS", "60,,30", "give days from 1 to 730"),
         ("NOTICE_DAYS", "60,x", "give days from 1 to 730"),
         ("NOTICE_DAYS", "0", "give days from 1 to 730"),

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.access import FederatedIdentityCredential, Membership
+from shared.model import Application, ManagedCluster, Owner, Refusal, ServicePrincipal, Unread
 from shared.rules import RULES
-from shared.sources import SOURCES, TAGS, USERS, Service, blind, told_as
+from shared.sources import SOURCES, TAGS, USERS, Service, blind, named, told_as
 
 ROOT = Path(__file__).parent.parent
 PERMISSIONS = (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8")
@@ -27,6 +29,30 @@ def test_every_kind_that_a_rule_reads_has_a_source():
     kinds = {kind for rule in RULES for kind in (*rule.reads, *rule.absence)}
     own = {"Refusal"}
     assert {kind.__name__ for kind in kinds} - {one.kind.__name__ for one in SOURCES} <= own
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda one: one.name)
+def test_what_is_refused_is_called_by_its_source(source):
+    refused = Unread(kind=source.kind, scope="/", reason="HTTP 403", permission=source.permission)
+    assert named(refused) == source.name
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "name"),
+    [
+        (Application, "/", "Applications"),
+        (Membership, "/", "Group memberships"),
+        (ServicePrincipal, "/servicePrincipals/1", "Service principals"),
+        (FederatedIdentityCredential, "/", "Federated credentials of applications"),
+        (FederatedIdentityCredential, "/subscriptions/1/x", "Federated credentials of identities"),
+        (Owner, "/", "Owners"),
+        (Owner, "/subscriptions/1", "Tags of resource groups"),
+        (ManagedCluster, "/", "AKS clusters"),
+        (Refusal, "/", "Refusal"),
+    ],
+)
+def test_what_failed_otherwise_is_called_by_its_kind_and_its_place(kind, scope, name):
+    assert named(Unread(kind=kind, scope=scope, reason="no complete answer")) == name
 
 
 def test_a_source_that_blinds_no_rule_says_what_is_lost():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ..clients.tables import Tables
-from ..findings import Finding, Status
+from ..findings import Finding, Status, called
 from ..rules import BY_ID
 from ..settings import Settings
 from .keep import changes
@@ -20,17 +20,13 @@ class AcceptError(ValueError):
 async def accept(
     tables: Tables, settings: Settings, tenant_id: str, fingerprint: str, by: str, comment: str, now: datetime
 ) -> Finding:
-    """Close an open finding about a right for good, and forget the grants behind it; raises AcceptError.
+    """Close an open finding about a right for good, and forget the grants behind it.
 
-    It opens again only when the right is held once more, and lost once more.
+    It opens again only when the right is held once more, and lost once more. Raises FingerprintError, AcceptError.
     """
     async with tables.lease(holder("accept"), now, 60) as lease:
         stored = await tables.list_findings(tenant_id)
-        found = [one for one in stored.findings if fingerprint and one.fingerprint.startswith(fingerprint.lower())]
-        if len(found) != 1:
-            many = f"{len(found)} findings begin with" if found else "no finding is called"
-            raise AcceptError(f"{many} {fingerprint!r}: python -m shared findings --format json lists them")
-        finding = found[0]
+        finding = called(stored.findings, fingerprint)
         rule = BY_ID.get(finding.rule)
         if not finding.open:
             raise AcceptError(f"that finding is {finding.status.value} already")

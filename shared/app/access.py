@@ -51,7 +51,7 @@ async def read_access(
     registries: Sequence[str] | None = None,
     besides: Collection[str] = (),
 ) -> Reading:
-    """Who may do what, for these clusters, and for the principals `besides` that stood behind them before.
+    """Who may do what, for these clusters, and for the principals or role assignments `besides`, by lower-case GUID.
 
     The role assignments of `subscriptions` are listed; elsewhere the baseline stands for them. With `identities` only
     those are read beside the clusters' own; without, every identity of the subscriptions is, with what it trusts, and
@@ -191,11 +191,11 @@ async def _assignments(
     clients: Clients, subscriptions: Sequence[str], wanted: Iterable[str], unread: list[Unread]
 ) -> tuple[list[RoleAssignment], frozenset[str]]:
     """The role assignments of wanted principals, and the subscriptions that were listed in full."""
-    principals = frozenset(wanted)
+    guids = frozenset(wanted)
     missing: list[Unread] = []
 
     async def read(subscription_id: str) -> list[RoleAssignment]:
-        some, failed = await clients.rbac.list_assignments(subscription_id, principals)
+        some, failed = await clients.rbac.list_assignments(subscription_id, guids)
         if failed:
             raise ReadError(failed[0])
         return some

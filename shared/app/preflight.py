@@ -15,7 +15,7 @@ from ..clients.storage import StorageError
 from ..clients.tables import Tables
 from ..clients.token import bearer
 from ..model import TENANT, Application, DeletedApplication, ManagedCluster, ServicePrincipal, Subscription, Unread
-from ..preflight import UNKNOWN, Check, Outcome, Preflight, failed, nothing, untried, works
+from ..preflight import STORELESS, UNKNOWN, Check, Outcome, Preflight, failed, nothing, untried, works
 from ..rules import RULES
 from ..settings import Settings
 from ..sources import READER, Source
@@ -35,7 +35,7 @@ Answer = TypeVar("Answer")
 
 async def preflight(clients: Clients, settings: Settings, now: datetime) -> Preflight:
     """Try every read of a scan and of settle, store nothing that stays, and post nothing."""
-    identity = await bearer(clients.credential, settings.arm_endpoint)
+    identity = await bearer(clients.credential, settings.arm_endpoint, settings.graph_endpoint)
     as_app = bool(settings.client_id)
     run = _Run(clients, settings, now, identity.object_id if as_app else "")
     azure, graph, storage = await asyncio.gather(run.azure(), run.graph(), run.storage())
@@ -195,7 +195,7 @@ class _Run:
         """Its own tables, each written, read and left as it was."""
         tables = self._clients.tables
         if tables is None:
-            reason = "no storage is set: only `scan --dry-run`, `impact` and this work"
+            reason = f"no storage is set: {STORELESS}"
             return [Check(what=sources.TABLES.name, outcome=Outcome.OFF, reason=reason, source=sources.TABLES)]
         return [await self._table(tables, name) for name in TABLES]
 

@@ -19,6 +19,7 @@ from ..model import TENANT, Aside, EventSubscription, Owner, Snapshot, Unread
 from ..rules import RULES
 from ..settings import Settings
 from ..silences import Silence
+from ..sources import named
 from ..text import visible
 from . import appointments, receivers, retention, topic
 from .access import Reading, read_access
@@ -266,7 +267,7 @@ class _Keeping:
 def _unread_text(unread: Unread) -> str:
     where = "" if unread.scope == TENANT else f" of {unread.scope}"
     mend = f", it needs {unread.permission}" if unread.permission else ""
-    return f"{unread.kind.__name__}{where}: {unread.reason}{mend}"
+    return f"{named(unread)}{where}: {unread.reason}{mend}"
 
 
 def _worst_first(finding: Finding) -> tuple[int, float, str]:

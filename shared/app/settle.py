@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .. import alerts, card, silences
 from ..alerts import FALLBACK
 from ..clients.other_rows import Appointment
-from ..clients.rows import ScanRow
+from ..clients.rows import Due, ScanRow
 from ..clients.storage import ConflictError, LeaseError
 from ..clients.tables import Change, Stored, Tables
 from ..clients.teams import DeliveryError
@@ -37,6 +37,10 @@ class Settled:
     refused: int = 0
     waiting: int = 0
     """Findings that stay due."""
+    grace: int = 0
+    """Findings that are not told yet, since what was lost may come back until then."""
+    until: datetime | None = None
+    """When the grace of the last of them is over."""
 
 
 async def settle(clients: Clients, settings: Settings, now: datetime, tenant_id: str = "") -> Settled:
@@ -54,7 +58,7 @@ async def settle(clients: Clients, settings: Settings, now: datetime, tenant_id:
     ready = {one.fingerprint for one in due if not one.not_before or one.not_before <= now}
     kept = [one for one in planned if not one.at or one.at <= now]
     if not ready and not kept and not inbox:
-        return Settled()
+        return _settled(due, ready, now)
     try:
         async with tables.lease(holder("settle"), now) as lease:
             stored = await tables.list_findings(tenant_id)
@@ -66,7 +70,14 @@ async def settle(clients: Clients, settings: Settings, now: datetime, tenant_id:
             return await run.all()
     except LeaseError as error:
         log.info("left to the next tick: %s", error)
-        return Settled(waiting=len(ready))
+        return _settled(due, ready, now)
+
+
+def _settled(due: Collection[Due], ready: Collection[str], now: datetime) -> Settled:
+    """What is left to be told: now, when a receiver takes it, or when its grace is over."""
+    waiting = {one.fingerprint for one in due if one.fingerprint in ready or one.tries}
+    ends = [one.not_before for one in due if one.fingerprint not in waiting and one.not_before and one.not_before > now]
+    return Settled(waiting=len(waiting), grace=len(ends), until=max(ends, default=None))
 
 
 async def watched_tenant(tables: Tables) -> str:
@@ -117,8 +128,8 @@ class _Settling:
             await self._tell(receiver, coverage)
         await self._close()
         await self._beat(coverage)
-        waiting = sum(1 for name in self._stored.due if name in self._ready)
-        return Settled(accepted=self._accepted, refused=self._refused, waiting=waiting)
+        left = _settled(self._stored.due.values(), self._ready, self._now)
+        return replace(left, accepted=self._accepted, refused=self._refused)
 
     async def _wake(self) -> None:
         """Findings whose silence ended are due from now on, even if they cannot be told in this run."""

@@ -608,11 +608,13 @@ class Entra:
         request.headers = headers
         request.add_request_options([ResponseHandlerOption(NativeResponseHandler())])
         try:
-            async with reading(kind, TENANT, PERMISSION, self._patience):
+            async with reading(kind, TENANT, PERMISSION, self._patience, self._endpoint):
                 # The native handler gives the response itself, status and body untouched.
                 response: httpx.Response = await self._adapter.send_primitive_async(request, "bytes", {})
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ReadError(Unread(kind=kind, scope=TENANT, reason=_fault(error), passing=True)) from error
+            raise ReadError(
+                Unread(kind=kind, scope=TENANT, reason=_fault(error, self._endpoint), passing=True)
+            ) from error
         if response.status_code != 200:
             raise status_error(kind, TENANT, PERMISSION, response.status_code, response.content)
         return response.content
@@ -692,7 +694,5 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     return retry_after(next((str(value) for name, value in headers.items() if name.lower() == "retry-after"), ""))
 
 
-def _fault(error: Exception) -> str:
-    if isinstance(error.__cause__, AzureError):
-        return fault(error.__cause__)
-    return f"connection fault ({type(error).__name__})"
+def _fault(error: Exception, endpoint: str) -> str:
+    return fault(error.__cause__ if isinstance(error.__cause__, AzureError) else error, endpoint)

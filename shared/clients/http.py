@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -31,7 +32,8 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.core import AsyncARMPipelineClient
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
-from ..model import TENANT, Unread
+from ..model import SIGNED_OUT, TENANT, Unread
+from ..sources import named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class ReadError(Exception):
 
     def __init__(self, unread: Unread) -> None:
         where = "" if unread.scope == TENANT else f" of {unread.scope}"
-        super().__init__(f"could not read {unread.kind.__name__}{where}: {unread.reason}")
+        super().__init__(f"could not read {named(unread)}{where}: {unread.reason}")
         self.unread = unread
 
 
@@ -223,7 +225,7 @@ class Arm:
 
     def reading(self, kind: type, scope: str, permission: str) -> AbstractAsyncContextManager[None]:
         """As reading(), with this patience."""
-        return reading(kind, scope, permission, self.patience)
+        return reading(kind, scope, permission, self.patience, self.endpoint)
 
     def _policies(self) -> list[AsyncHTTPPolicy | SansIOHTTPPolicy]:  # type: ignore[type-arg]
         """A pipeline that reads: no redirects, no logging of addresses, no provider registration.
@@ -250,7 +252,7 @@ async def _body(client: AsyncARMPipelineClient[HttpRequest, AsyncHttpResponse], 
 
 
 @asynccontextmanager
-async def reading(kind: type, scope: str, permission: str, patience: Patience) -> AsyncIterator[None]:
+async def reading(kind: type, scope: str, permission: str, patience: Patience, endpoint: str) -> AsyncIterator[None]:
     """Turns whatever a read may raise into ReadError with its reason; the time limit is patience.total."""
     try:
         async with asyncio.timeout(patience.total):
@@ -259,11 +261,14 @@ async def reading(kind: type, scope: str, permission: str, patience: Patience) -
         raise ReadError(
             Unread(kind=kind, scope=scope, reason=f"no complete answer within {patience.total:g} seconds", passing=True)
         ) from error
+    except DecodeError as error:
+        # The SDK's word for half a body.
+        raise ReadError(Unread(kind=kind, scope=scope, reason=fault(error, endpoint), passing=True)) from error
     except HttpResponseError as error:
         raise refused(kind, scope, permission, error) from error
     except (AzureError, aiohttp.ClientError, OSError) as error:
         passing = not isinstance(error, ClientAuthenticationError)
-        raise ReadError(Unread(kind=kind, scope=scope, reason=fault(error), passing=passing)) from error
+        raise ReadError(Unread(kind=kind, scope=scope, reason=fault(error, endpoint), passing=passing)) from error
     except (ValueError, TypeError, AttributeError) as error:
         # What the SDKs raise for an answer of another shape, such as a nextLink that is a number.
         reason = f"an answer of an unexpected shape ({type(error).__name__})"
@@ -272,8 +277,6 @@ async def reading(kind: type, scope: str, permission: str, patience: Patience) -
 
 def refused(kind: type, scope: str, permission: str, error: HttpResponseError) -> ReadError:
     """The ReadError of an HTTP error answer; a ClientAuthenticationError without an answer is a refused token."""
-    if isinstance(error, DecodeError):
-        return ReadError(Unread(kind=kind, scope=scope, reason=fault(error), passing=True))
     # Whoever asks for a token has none yet: that answer came from the identity's endpoint, not from the service.
     if error.response is None or "Authorization" not in getattr(error.response.request, "headers", {}):
         passing = _passes(error.status_code or 0)
@@ -307,15 +310,56 @@ def _passes(status: int) -> bool:
 
 def token_fault(error: Exception) -> str:
     """Why there is no token, in one line; the identity libraries' own messages run over pages."""
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"no token: {first[:200]}"
+    text = str(error).strip().removeprefix("(None)").strip()
+    first = text.splitlines()[0][:200] if text else type(error).__name__
+    if "CLI not found" in first:
+        first += ": install it and run az login"
+    return f"{SIGNED_OUT}{first}"
 
 
-def fault(error: Exception) -> str:
-    """A transport or token fault in one line, without the address that a message may hold."""
+def fault(error: Exception, endpoint: str = "") -> str:
+    """A transport or token fault in one line, without the address that a message may hold; the host is told."""
     if isinstance(error, ClientAuthenticationError):
         return token_fault(error)
     if isinstance(error, ServiceResponseError) and str(error).startswith("the service"):
         return str(error)
-    inner = getattr(error, "inner_exception", None) or error.__cause__ or error
-    return f"connection fault ({type(inner).__name__})"
+    # Who could not be reached may be another one than was asked, such as a proxy.
+    host = next((one.host for one in _chain(error) if isinstance(one, aiohttp.ClientConnectorError)), "")
+    host = host or urlsplit(endpoint).hostname or ""
+    return f"connection fault{f' with {host}' if host else ''}: {what_broke(error)}"
+
+
+def what_broke(error: BaseException) -> str:
+    """What went wrong with a connection, in words or by the name of the error; never an address."""
+    chain = _chain(error)
+    for kinds, words in _WORDS:
+        if any(isinstance(one, kinds) for one in chain):
+            return words
+    return type(chain[min(1, len(chain) - 1)]).__name__
+
+
+_WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (ssl.SSLCertVerificationError,),
+        "its certificate is not trusted; behind a proxy that opens TLS, put the proxy's into SSL_CERT_FILE",
+    ),
+    ((ssl.SSLError,), "TLS failed"),
+    ((socket.gaierror,), "its name is not found; check the network and DNS"),
+    ((ConnectionRefusedError,), "it refuses connections; check the network and any proxy"),
+    ((TimeoutError,), "no answer in time"),
+    ((ConnectionError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError), "the connection broke off"),
+)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and those behind it, the outermost first: each library keeps them elsewhere."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if not isinstance(one, BaseException) or any(one is other for other in found):
+            continue
+        found.append(one)
+        waiting += [*one.args, *(getattr(one, name, None) for name in ("inner_exception", "os_error", "__cause__"))]
+        waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+    return found

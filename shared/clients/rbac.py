@@ -15,7 +15,7 @@ import msgspec
 from azure.mgmt.authorization.v2022_04_01.aio import AuthorizationManagementClient
 
 from .. import sources
-from ..access import Permission, RoleAssignment, RoleDefinition, subscription_of
+from ..access import Permission, RoleAssignment, RoleDefinition, last_segment, subscription_of
 from ..model import TENANT, Unread
 from .http import Arm, ReadError
 
@@ -103,12 +103,12 @@ class Rbac:
         self._arm = arm
 
     async def list_assignments(
-        self, subscription_id: str, principals: Container[str] | None = None
+        self, subscription_id: str, wanted: Container[str] | None = None
     ) -> tuple[list[RoleAssignment], list[Unread]]:
         """The role assignments of a subscription, inherited ones included, and what is missing.
 
-        Only those of some principals, by lower-case object id, if these are given. A listing that breaks off gives
-        nothing but Unread: half of one would look like deletions.
+        Only those that are wanted, if that is given: lower-case GUIDs, of who holds one or of the assignment itself.
+        A listing that breaks off gives nothing but Unread: half of one would look like deletions.
         """
         scope = f"/subscriptions/{subscription_id}"
         path = f"{scope}/providers/Microsoft.Authorization/roleAssignments"
@@ -121,7 +121,11 @@ class Rbac:
             for item in page.value:
                 if not _whole(item):
                     broken += 1
-                elif principals is None or (item.properties.principal_id or "").lower() in principals:
+                elif (
+                    wanted is None
+                    or (item.properties.principal_id or "").lower() in wanted
+                    or last_segment(item.id or "") in wanted
+                ):
                     found.append(role_assignment(item, subscription_id))
             return page.next_link
 

@@ -21,7 +21,7 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from ..text import visible
-from .http import token_fault
+from .http import token_fault, what_broke
 from .rows import SCHEMA, UNCLEAR, Row, date_text, etag_of, moment
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ async def failing(what: str) -> AsyncIterator[None]:
             refused=error.status_code in (400, 401, 403),
         ) from error
     except AzureError as error:
-        raise StorageError(f"could not {what}: storage cannot be reached ({type(error).__name__}){_LOOK}") from error
+        raise StorageError(f"could not {what}: storage cannot be reached ({what_broke(error)}){_LOOK}") from error
 
 
 def _hint(error: HttpResponseError) -> str:

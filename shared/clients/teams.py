@@ -15,7 +15,7 @@ import yarl
 from opentelemetry import context
 
 from ..settings import Receiver
-from .http import Patience, retry_after
+from .http import Patience, retry_after, what_broke
 
 INTERVAL = 0.27
 """Seconds between two posts: Teams takes 4 requests a second."""
@@ -23,14 +23,15 @@ INTERVAL = 0.27
 REFUSALS = frozenset({400, 401, 403, 404, 410})
 """Answers after which trying again cannot help: the flow is gone, off, or of another shape."""
 
+_GONE = "the flow is gone or its URL was renewed: docs/operations.md, Rotate a webhook"
 _TOO_LATE = "timeout"
 
 
 class DeliveryError(Exception):
     """A card that a receiver did not take; `permanent` when trying again cannot help."""
 
-    def __init__(self, reason: str, *, permanent: bool = False, retry_after: float = 0) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, *, advice: str = "", permanent: bool = False, retry_after: float = 0) -> None:
+        super().__init__(f"{reason}: {advice}" if advice else reason)
         self.reason = reason
         self.permanent = permanent
         self.retry_after = retry_after
@@ -70,7 +71,13 @@ class Teams:
             last = attempt + 1 == self._patience.attempts or fault == _TOO_LATE
             if status in REFUSALS or 300 <= status < 400 or last or waited > self._patience.longest_wait:
                 what = f"answered HTTP {status}" if status else f"did not answer ({fault})"
-                raise DeliveryError(f"{receiver.name} {what}", permanent=status in REFUSALS, retry_after=asked)
+                raise DeliveryError(
+                    f"{receiver.name} {what}",
+                    # To a card of another shape it answers 400.
+                    advice=_GONE if status in REFUSALS - {400} else "",
+                    permanent=status in REFUSALS,
+                    retry_after=asked,
+                )
             await asyncio.sleep(wait)
 
     async def _post(self, receiver: Receiver, body: bytes) -> tuple[int, float, str]:
@@ -96,7 +103,7 @@ class Teams:
         except TimeoutError:
             return 0, 0.0, _TOO_LATE
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Only the kind of fault leaves this function: messages of these classes repeat the address.
-            return 0, 0.0, type(error).__name__
+            # Only what kind of fault it is leaves this function: messages of these classes repeat the address.
+            return 0, 0.0, what_broke(error)
         finally:
             context.detach(token)

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..access import last_segment
 from ..events import EventError, decode
-from ..model import TENANT, Unread
+from ..findings import FingerprintError
 from ..settings import Settings
 from ..text import visible
+from .output import emit, rich_text, tell_unread
 
 if TYPE_CHECKING:
     from ..app.impact import Impact
@@ -29,7 +30,11 @@ def add(commands: Any, shared: argparse.ArgumentParser, env: Mapping[str, str]) 
     event.add_argument("file", metavar="FILE", help="JSON, an event or a list of them, in either schema; - is stdin")
     event.set_defaults(run=_event)
     accept = commands.add_parser("accept", parents=[shared], help="say that a lost right is meant to be lost")
-    accept.add_argument("fingerprint", metavar="FINGERPRINT", help="of the finding, or how it begins")
+    accept.add_argument(
+        "fingerprint",
+        metavar="FINGERPRINT",
+        help="of the finding: the digits that the tables of scan and findings show are enough",
+    )
     accept.add_argument("--comment", required=True, help="why, for whoever asks later")
     accept.add_argument("--by", default=env.get("USER", ""), help="who says so; default: the user who runs this")
     accept.set_defaults(run=_accept)
@@ -84,7 +89,7 @@ async def _accept(options: argparse.Namespace, settings: Settings, now: datetime
             closed = await app.accept(
                 tables, settings, tenant_id, options.fingerprint, options.by.strip(), options.comment.strip(), now
             )
-        except app.AcceptError as error:
+        except (FingerprintError, app.AcceptError) as error:
             print(f"fusewatch: {visible(str(error), 1000)}", file=sys.stderr)
             return USAGE
     print(f"accepted: {visible(closed.title)}", file=sys.stderr)
@@ -95,34 +100,50 @@ async def _impact(options: argparse.Namespace, settings: Settings, now: datetime
     from .. import app
 
     async with app.connect(settings, storage=False) as clients:
-        found = await app.impact(clients, settings, now)
+        found = await app.impact(clients, settings, now, about=options.principal or options.assignment or "")
     wanted = [one for one in found.supports if _asked(one, options)]
+    tell_unread(found.unread)
+    if not wanted and found.unread:
+        # An empty list would be an answer, and somebody would delete by it.
+        print(
+            "fusewatch: not known: nothing was found that rests on it, and what is named above could not be read",
+            file=sys.stderr,
+        )
+        return PARTIAL
+    if not wanted and (missing := _not_read(options, found)):
+        print(f"fusewatch: {visible(missing, 1000)}", file=sys.stderr)
+        return USAGE
     if options.format == "json":
-        json.dump([record(one, found) for one in wanted], sys.stdout, indent=2)
-        print()
+        text = json.dumps([record(one, found) for one in wanted], indent=2) + "\n"
+        emit(lambda file: file.write(text))
     else:
-        _table(wanted, found)
-    for unread in found.unread:
-        print(f"fusewatch: {visible(unread_text(unread), 1000)}", file=sys.stderr)
+        emit(lambda file: _table(wanted, found, file))
     return PARTIAL if found.unread else DONE
 
 
-def unread_text(unread: Unread) -> str:
-    """What could not be read, why, and what would mend it, in one line."""
-    where = "" if unread.scope == TENANT else f" of {unread.scope}"
-    mend = f"; it needs {unread.permission}" if unread.permission else ""
-    return f"NOT read: {unread.kind.__name__}{where}: {unread.reason}{mend}"
+def _not_read(options: argparse.Namespace, found: Impact) -> str:
+    """What was asked about and is nothing that was read; empty if it was read."""
+    if options.cluster and _bare(options.cluster) not in found.clusters:
+        return f"no cluster called {options.cluster} was read: give its name or resource id"
+    if options.principal and options.principal.lower() not in found.principals:
+        return f"no identity, and nobody who holds a role, called {options.principal} was read: give an object id"
+    if options.assignment and _bare(options.assignment) not in found.assignments:
+        return f"no role assignment called {options.assignment} was read: give its resource id or GUID"
+    return ""
+
+
+def _bare(name: str) -> str:
+    return name.lower().rstrip("/")
 
 
 def _asked(support: Support, options: argparse.Namespace) -> bool:
     need, holder = support.need, support.grant.assignment.principal_id.lower()
     if options.cluster:
-        return options.cluster.lower() in (need.cluster_id.lower(), need.cluster.lower())
+        return _bare(options.cluster) in (need.cluster_id.lower(), need.cluster.lower())
     if options.principal:
         return options.principal.lower() in (holder, need.principal_id.lower())
     if options.assignment:
-        given = options.assignment.lower().rstrip("/")
-        return given in (support.assignment_id.lower(), last_segment(support.assignment_id))
+        return _bare(options.assignment) in (support.assignment_id.lower(), last_segment(support.assignment_id))
     return True
 
 
@@ -146,8 +167,7 @@ def record(support: Support, found: Impact) -> dict[str, Any]:
     }
 
 
-def _table(supports: list[Support], found: Impact) -> None:
-    from rich.console import Console
+def _table(supports: list[Support], found: Impact, file: TextIO) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -160,5 +180,4 @@ def _table(supports: list[Support], found: Impact) -> None:
         cells = (need.cluster, need.identity.value + through, found.role(one.role_id), one.scope, need.fails)
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(*(Text(visible(cell, 600)) for cell in cells))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    console.print(table if supports else "nothing rests on it")
+    rich_text(file, table if supports else "nothing rests on it")

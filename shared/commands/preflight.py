@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..model import TENANT
 from ..preflight import UNKNOWN, Check, Outcome, Preflight
 from ..settings import Settings
 from ..text import visible
+from .output import emit, rich_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 DONE, USAGE, PARTIAL, BLIND = 0, 2, 3, 4
 """Exit statuses; the greatest that applies is given. USAGE: a setting is wrong. PARTIAL: a fault that may pass."""
@@ -48,10 +51,10 @@ async def _preflight(options: argparse.Namespace, settings: Settings, now: datet
     async with app.connect(settings, storage=storage) as clients:
         found = await app.preflight(clients, settings, now)
     if options.format == "json":
-        json.dump(record(found), sys.stdout, indent=2)
-        print()
+        text = json.dumps(record(found), indent=2) + "\n"
+        emit(lambda file: file.write(text))
     else:
-        _print(found)
+        emit(lambda file: rich_text(file, *_parts(found)))
     if found.blind:
         return BLIND
     if found.faults:
@@ -86,17 +89,24 @@ def record(found: Preflight) -> dict[str, Any]:
     }
 
 
-def _print(found: Preflight) -> None:
-    from rich.console import Console
+def _parts(found: Preflight) -> Iterator[RenderableType]:
+    """What is shown of a preflight, from the top."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     who = found.identity
-    name = f"the app {who.app_id}" if who.app_id else f"the user {who.upn}" if who.upn else "nobody: there is no token"
-    console.print(Text(visible(f"Tried as {name}{f', object id {who.object_id}' if who.object_id else ''}.")))
-    if not found.as_app:
-        console.print(Text("That is who is signed in to the Azure CLI, not the app: the app may read more, or less."))
+    name = (
+        f"the app {who.app_id}"
+        if who.app_id
+        else f"the user {who.upn}"
+        if who.upn
+        else "nobody, since no token could be read"
+    )
+    yield Text(visible(f"Tried as {name}{f', object id {who.object_id}' if who.object_id else ''}."))
+    if not found.as_app and who.object_id:
+        yield Text("That is who is signed in to the Azure CLI, not the app: the app may read more, or less.")
+    for reason in sorted({one.no_token for one in found.checks} - {""}):
+        yield _text(f"There is no token: {reason}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("OUTCOME", "READ", "WHERE", "WHY"):
         table.add_column(heading, overflow="fold")
@@ -106,29 +116,39 @@ def _print(found: Preflight) -> None:
     for (what, outcome, why), scopes in alike.items():
         # Text, not str: rich would read names in square brackets as markup.
         table.add_row(Text(outcome.value, style=_STYLES[outcome]), *map(_text, (what, _where(scopes), why)))
-    console.print(table)
-    _mends(found, console.print)
+    yield table
+    yield from _mends(found)
     blind = found.blind
+    # What ails them all is said above, once.
+    tokenless = [name for name, checks in blind.items() if all(one.no_token for one in checks)]
+    if tokenless:
+        yield Text(f"BLIND for want of a token: {', '.join(tokenless)}")
     for name, checks in blind.items():
+        if name in tokenless:
+            continue
         reads = ", ".join(sorted({one.what for one in checks}))
         places = sorted({one.scope for one in checks} - {TENANT})
         where = f" in {_where(places)}" if places else ""
-        console.print(Text(visible(f"BLIND: {name}{where}: {reads}", 1000)))
+        yield Text(visible(f"BLIND: {name}{where}: {reads}", 1000))
     if not blind:
-        console.print(Text("No rule is blind."))
+        yield Text(
+            "No rule is known to be blind; not everything could be tried." if found.faults else "No rule is blind."
+        )
 
 
-def _mends(found: Preflight, show: Any) -> None:
+def _mends(found: Preflight) -> Iterator[RenderableType]:
     """The commands that grant what is missing, each once; on lines of their own, so that they can be copied."""
+    from rich.text import Text
+
     commands = {one.command: one for one in found.checks if one.command}
     for command, one in commands.items():
         assert one.source
-        show(f"\n{one.source.role} mends it:", markup=False)
-        print(command)
+        yield Text(f"\n{one.source.role} mends it:")
+        yield command
     if any(UNKNOWN in command for command in commands):
-        show(f"{UNKNOWN}: the object id of the app's identity, output principalId of the deployment.", markup=False)
+        yield Text(f"{UNKNOWN}: the object id of the app's identity, output principalId of the deployment.")
     if commands:
-        show("Or all of it, by an administrator: infra/access/grant TENANT\n", markup=False)
+        yield Text("Or all of it, by an administrator: infra/access/grant TENANT\n")
 
 
 def _where(scopes: list[str]) -> str:
@@ -144,7 +164,7 @@ def _text(value: str) -> Any:
 
 
 def _why(check: Check) -> str:
-    parts = [check.reason]
+    parts = ["no token" if check.no_token else check.reason]
     if check.outcome is Outcome.REFUSED and check.source:
         if check.command:
             parts.append(f"needs {check.source.needs}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..model import Application, ManagedCluster, ServicePrincipal, Subscription
 from ..settings import Settings
 from ..text import visible
-from .drift import unread_text
+from .output import emit, tell_unread
 
 if TYPE_CHECKING:
     from ..app import Survey
@@ -43,17 +43,13 @@ async def _report(options: argparse.Namespace, settings: Settings, now: datetime
         found = await app.survey(clients, settings, now)
     try:
         text = _calendar(found, options) if options.format == "ics" else _page(found, settings)
-        if options.output == "-":
-            sys.stdout.write(text)
-        else:
-            # Line ends as they are: a calendar's are CR LF.
-            Path(options.output).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
-        print(f"fusewatch: could not write {visible(options.output)}: {error.strerror}", file=sys.stderr)
+        print(f"fusewatch: could not read {visible(str(error.filename))}: {error.strerror}", file=sys.stderr)
         return USAGE
+    # Line ends as they are: a calendar's are CR LF.
+    emit(lambda file: file.write(text), "" if options.output == "-" else options.output, newline="")
     unread = found.report.snapshot.unread
-    for one in unread:
-        print(f"fusewatch: {visible(unread_text(one), 1000)}", file=sys.stderr)
+    tell_unread(unread)
     return PARTIAL if unread else DONE
 
 

@@ -239,6 +239,15 @@ async def test_without_a_token_every_rule_that_reads_is_blind(start: Start) -> N
     assert not any(one.command for one in found.checks)
 
 
+async def test_without_a_token_for_azure_that_for_graph_says_who_it_is(start: Start) -> None:
+    watch = start(retailer(), storage=False)
+    watch.azure.add(Fault(path=f"/msi/token.*resource={watch.azure.origins['arm']}", host="identity", status=400))
+    found = await tried(watch)
+    assert (found.identity.object_id, found.identity.app_id) == (watch.azure.object_id, watch.azure.client_id)
+    assert {one.no_token != "" for one in found.checks if one.outcome is Outcome.REFUSED} == {True}
+    assert set(found.blind) == AZURE
+
+
 def test_wrong_settings_are_told() -> None:
     from shared.app.preflight import _settings
 

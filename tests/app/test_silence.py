@@ -175,7 +175,7 @@ def test_from_the_command_line(watch: Watch, azurite: Azurite) -> None:
         *("--comment", "=[x](https://evil.example)\n", "--by", "ada"),
     )
     assert done.returncode == 0, done.stderr
-    assert "mutes 1 open findings now" in done.stdout
+    assert "mutes 1 open finding now" in done.stdout
     listed = json.loads(shared(watch, "silence", "list", "--format", "json", "--now", now).stdout)
     assert [(one["status"], one["findings"], one["by"]) for one in listed] == [("active", 1, "ada")]
     table = shared(watch, "silence", "list", "--now", now).stdout
@@ -191,6 +191,49 @@ def test_from_the_command_line(watch: Watch, azurite: Azurite) -> None:
     assert shared(watch, "silence", "list", "--now", "2026-08-21", "--format", "json").stdout.strip() == "[]"
     every = shared(watch, "silence", "list", "--all", "--now", "2026-08-21", "--format", "json")
     assert [one["status"] for one in json.loads(every.stdout)] == ["ended"]
+
+
+def test_a_finding_is_named_by_the_digits_that_the_tables_show(watch: Watch, azurite: Azurite) -> None:
+    now = "2026-08-20T06:00Z"
+    watch.advance(NOW)
+    scanned = shared(watch, "scan", "--now", now)
+    found = json.loads(shared(watch, "findings", "--format", "json").stdout)
+    listed = shared(watch, "findings")
+    for table in (scanned.stdout, listed.stdout):
+        assert table.split()[0] == "FINGERPRINT"
+        assert {line.split()[0] for line in table.splitlines()} >= {one["fingerprint"][:8] for one in found}
+    digits, days = found[0]["fingerprint"][:8], ("--days", "3", "--comment", "x", "--by", "ada", "--now", now)
+    done = shared(watch, "silence", "add", "--fingerprint", digits.upper(), *days)
+    assert done.returncode == 0, done.stderr
+    assert "mutes 1 open finding now" in done.stdout
+    assert found[0]["fingerprint"] in shared(watch, "silence", "list", "--now", now).stdout
+    assert found[0]["title"] in shared(watch, "findings", "--history", digits).stdout
+    for command in (["silence", "add", *days, "--fingerprint"], ["findings", "--history"]):
+        unknown = shared(watch, *command, "zz")
+        assert unknown.returncode == 2
+        assert "no stored finding" in unknown.stderr
+    early = shared(watch, "silence", "add", "--fingerprint", "f" * 32, *days)
+    assert early.returncode == 0, early.stderr
+    assert "warning: no stored finding has that fingerprint" in early.stderr
+    (row,) = [row for row in azurite.rows("findings") if row["RowKey"] == f"f-{found[0]['fingerprint']}"]
+    row.pop("etag")
+    put(azurite, row | {"RowKey": f"f-{found[0]['fingerprint'][:-1]}{'a' if digits[-1] != 'a' else 'b'}"})
+    for command in (
+        ["silence", "add", *days, "--fingerprint", digits],
+        ["findings", "--history", digits],
+        ["accept", digits, "--comment", "x", "--by", "ada"],
+    ):
+        both = shared(watch, *command)
+        assert both.returncode == 2
+        assert "2 findings begin with" in both.stderr
+        assert both.stderr.count(found[0]["fingerprint"][:-1]) == 2
+
+
+@pytest.mark.parametrize("days", ["0", "366", "400", "-1", "two", "9" * 5000])
+def test_a_silence_of_too_many_days_is_told_in_a_sentence(watch: Watch, days: str) -> None:
+    done = shared(watch, "silence", "add", "--rule", "x", f"--days={days}", "--comment", "x", "--by", "ada")
+    assert done.returncode == 2
+    assert done.stderr.endswith("argument --days: give 1 to 365\n")
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ async def test_refused_wiring_is_unread(catalogue: Watch, path: str) -> None:
 
 async def test_a_tenant_without_any_cluster_is_read_without_a_word(start: Start) -> None:
     watch = start(generate(applications=50, subscriptions=3, clusters=0), storage=False)
-    watch.env["FUNCTION_APP_ID"] = "/subscriptions/x/resourceGroups/y/providers/Microsoft.Web/sites/z"
+    subscription = watch.azure.tenant.subscriptions[0].id
+    watch.env["FUNCTION_APP_ID"] = f"/subscriptions/{subscription}/resourceGroups/y/providers/Microsoft.Web/sites/z"
     report = await watch.scan(watch.azure.now, storage=False)
     assert not report.snapshot.unread and report.findings == ()
     assert not [one for one in watch.azure.requests if "EventGrid" in one.target]

@@ -8,7 +8,7 @@ import pytest
 from azure.mgmt.authorization.v2022_04_01.models import RoleAssignment as Assignment
 from azure.mgmt.authorization.v2022_04_01.models import RoleDefinition as Definition
 
-from shared.access import Permission, RoleAssignment, RoleDefinition
+from shared.access import Permission, RoleAssignment, RoleDefinition, last_segment
 from shared.clients.http import ReadError
 from shared.clients.rbac import role_assignment, role_definition
 from simulator import Fault, load
@@ -133,8 +133,10 @@ async def test_only_what_is_wanted_is_kept(retailer: Watch) -> None:
     kubelet = retailer.azure.tenant.cluster("shop-prod").kubelet_object_id
     async with retailer.clients(storage=False) as clients:
         found, unread = await clients.rbac.list_assignments(production(retailer), {kubelet})
+        named, _ = await clients.rbac.list_assignments(production(retailer), {last_segment(found[0].id)})
     assert not unread
     assert {one.principal_id for one in found} == {kubelet}
+    assert named == found[:1]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from shared.clients.teams import DeliveryError, Teams
 from shared.settings import Receiver, Secret
 from simulator import Fault, Simulator, load
 
-from ..conftest import Start
+from ..conftest import ROOT, Start
 
 BRIEF = Patience(attempts=2, connect=1, read=0.5, backoff=0.01, longest_wait=2, total=3)
 
@@ -99,7 +99,34 @@ async def test_a_refusal_is_tried_once(azure: Simulator, status: int) -> None:
     with pytest.raises(DeliveryError) as caught:
         await send(azure)
     assert caught.value.permanent
+    assert caught.value.reason == f"TEAMS_WEBHOOK_URL answered HTTP {status}"
+    advice = ": the flow is gone or its URL was renewed: docs/operations.md, Rotate a webhook" if status != 400 else ""
+    assert str(caught.value) == caught.value.reason + advice
+    assert "\n## Rotate a webhook\n" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert len(posts(azure)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        pytest.param(
+            "https://127.0.0.1:1/s3cr3t", "it refuses connections; check the network and any proxy", id="port"
+        ),
+        pytest.param("https://s3cr3t.invalid/", "its name is not found; check the network and DNS", id="name"),
+    ],
+)
+async def test_what_cannot_be_reached_is_told_in_words_and_without_the_address(
+    azure: Simulator, url: str, words: str
+) -> None:
+    with pytest.raises(DeliveryError) as caught:
+        await send(azure, Receiver(name="TEAMS_WEBHOOK_URL", url=Secret(url)))
+    assert str(caught.value) == f"TEAMS_WEBHOOK_URL did not answer ({words})"
+
+
+async def test_a_certificate_that_is_not_trusted_is_called_so(azure: Simulator, monkeypatch: Any) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(DeliveryError, match="its certificate is not trusted"):
+        await send(azure)
 
 
 async def test_a_redirect_is_not_followed(start: Start) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.sources import SOURCES
 from simulator import Fault, load
 from simulator.azurite import Azurite
 from simulator.events import event
@@ -50,16 +51,53 @@ def test_impact_of_one_cluster_one_identity_and_one_assignment(start: Start) -> 
     ):
         found = json.loads(shared(watch, "impact", option, value, "--format", "json").stdout)
         assert found == [other for other in every if other[name] == one[name]]
-    done = shared(watch, "impact", "--assignment", "00000000-0000-4000-8000-000000000000")
-    assert (done.returncode, done.stdout.strip()) == (0, "nothing rests on it")
+    person = next(one for one in watch.azure.tenant.access if one.principal_type == "User")
+    for option, value in (
+        ("--assignment", person.id.upper()),
+        ("--assignment", person.name),
+        ("--principal", person.principal_id),
+    ):
+        done = shared(watch, "impact", option, value)
+        assert (done.returncode, done.stdout.strip()) == (0, "nothing rests on it"), done.stderr
 
 
-def test_impact_that_cannot_see_everything_says_so(start: Start) -> None:
+@pytest.mark.parametrize("form", ["table", "json"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--cluster", "shop-pord"), ("--assignment", "deadbeef"), ("--principal", "00000000-0000-4000-8000-000000000000")],
+)
+def test_impact_of_what_was_not_read_is_no_answer(start: Start, option: str, value: str, form: str) -> None:
+    watch = start(load("retailer"), storage=False)
+    done = shared(watch, "impact", option, value, "--format", form)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert value in done.stderr
+    watch.azure.add(Fault(path="/", host="arm", status=403))
+    blind = shared(watch, "impact", option, value, "--format", form)
+    assert (blind.returncode, blind.stdout) == (3, "")
+    assert "fusewatch: not known: " in blind.stderr
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_impact_that_cannot_see_everything_says_so(start: Start, form: str) -> None:
     watch = start(load("retailer"), storage=False)
     watch.azure.add(Fault(path="roleAssignments", host="arm", status=403))
-    done = shared(watch, "impact")
-    assert done.returncode == 3
+    done = shared(watch, "impact", "--format", form)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "NOT read: Role assignments of /subscriptions/" in done.stderr
     assert "Microsoft.Authorization/roleAssignments/read" in done.stderr
+    assert "not known" in done.stderr
+
+
+def test_what_is_not_read_is_said_once_and_as_preflight_says_it(start: Start) -> None:
+    watch = start(load("retailer"), storage=False)
+    watch.azure.add(Fault(path="/v1.0/", host="graph", status=403))
+    for arguments in (["impact"], ["scan", "--dry-run", "--now", "2026-09-13"]):
+        lines = [line for line in shared(watch, *arguments).stderr.splitlines() if "NOT read" in line]
+        assert len(lines) == len(set(lines))
+        whats = {line.removeprefix("fusewatch: NOT read: ").partition(":")[0] for line in lines}
+        assert "Group memberships" in whats
+        assert "Service principals" in whats
+        assert whats <= {one.name for one in SOURCES}
 
 
 @pytest.mark.parametrize("schema", ["EventGridSchema", "CloudEventSchemaV1_0"])
@@ -76,7 +114,12 @@ async def test_an_event_from_a_file_is_dealt_with_as_if_it_had_been_delivered(
         done = shared(watch, "event", str(file), "--now", LOSS.isoformat())
         assert done.returncode == 0, done.stderr
         assert line in done.stderr, again
-    await watch.settle(LOSS + timedelta(seconds=30))
+    for seconds in (30, 60):
+        told = shared(watch, "settle", "--now", (LOSS + timedelta(seconds=seconds)).isoformat())
+        assert told.returncode == 0, told.stderr
+        assert told.stderr == (
+            "0 cards accepted, 0 refused, 0 findings still to be told, 1 waits for its grace until 14:25 UTC\n"
+        )
     lost = [row for row in azurite.rows("findings") if row.get("lost_at") and row["status"] == "open"]
     assert {row["rule"] for row in lost} == {"aks_kubelet_cannot_pull", "role_assignment_deleted"}
 

@@ -71,6 +71,35 @@ def test_who_is_signed_in_to_the_cli_is_not_the_app(start: Start, tmp_path: Path
     assert f"{UNKNOWN}: the object id of the app's identity" in done.stdout
 
 
+def test_a_fault_is_no_clean_bill(start: Start) -> None:
+    watch = start(load("retailer"), storage=False)
+    watch.azure.add(Fault(path=r"/subscriptions\?", host="arm", status=503))
+    done = shared(watch, "preflight")
+    assert done.returncode == 3
+    assert "No rule is known to be blind" in done.stdout
+    assert "No rule is blind" not in done.stdout
+    for command in ("scan --dry-run", "impact", "report", "preflight", "webhook-test"):
+        assert f"`{command}`" in done.stdout
+
+
+def test_without_any_token_the_sign_in_is_named_once(start: Start) -> None:
+    watch = start(load("retailer"), storage=False)
+    watch.azure.add(Fault(path="/msi/token", host="identity", status=400))
+    done = shared(watch, "preflight")
+    assert done.returncode == 4
+    assert "Tried as nobody, since no token could be read." in done.stdout
+    assert done.stdout.count("There is no token: ") == 1
+    assert len([line for line in done.stdout.splitlines() if "BLIND" in line]) == 1
+    assert "aks_identity_missing" in done.stdout
+
+
+def test_whoever_is_not_signed_in_is_nobody_and_told_how_to(start: Start) -> None:
+    watch = start(load("retailer"), storage=False)
+    done = shared(watch, "preflight", AZURE_CLIENT_ID="", PATH="/nowhere")
+    assert "signed in to the Azure CLI" not in done.stdout
+    assert done.stdout.count("install it and run az login") == 1
+
+
 def test_every_mending_command_is_made_of_shell_words() -> None:
     for source in SOURCES:
         scope = "account" if source.service is Service.STORAGE else "/subscriptions/1; reboot"

@@ -85,7 +85,7 @@ def test_without_storage(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     done = shared(watch, "report", "--output", str(path), "--now", "2026-10-12T06:00Z")
     assert done.returncode == 3
-    assert "NOT read: Registry" in done.stderr
+    assert "NOT read: Container registries" in done.stderr
     shown = data(path)
     assert shown["silences"] is None
     assert {one["what"] for one in shown["unread"]} == {"Container registries"}
