@@ -14,6 +14,7 @@ from .. import baseline, drift, former
 from ..access import BaselineGrant, Deletion, Membership, RoleAssignment, subscription_of
 from ..clients.http import NotFoundError, ReadError
 from ..clients.rows import ClusterRow, InboxRow, ScanRow
+from ..clients.storage import StorageError
 from ..clients.tables import Stored, Tables
 from ..events import Change, EventError, RoleChange, decode
 from ..findings import Finding, Observed, evaluate, reconcile
@@ -40,6 +41,10 @@ TRIES = 30
 """How often an event is looked at that nothing is known of yet: the activity log lags behind by minutes."""
 SCOPES = 20
 """How many scopes of one finding are asked for at most."""
+_FARTHEST = timedelta(days=7)
+"""How far back the activity log is asked for."""
+_MARGIN = timedelta(minutes=5)
+"""How much earlier it is asked for than the loss."""
 _RETRY = timedelta(minutes=1)
 _UPDATING = frozenset(
     {"updating", "upgrading", "scaling", "starting", "migrating", "reconcilingclusteretcdcertificates"}
@@ -77,8 +82,27 @@ async def look_again(
     """
     tables = clients.tables
     assert tables
-    run = _Look(clients, tables, settings, now, tenant_id, stored, ready, check)
-    await run.all(inbox)
+    asking = [one.fingerprint for one in stored.findings if one.open and one.pending and one.fingerprint in ready]
+
+    async def look(some: Sequence[InboxRow | str], stored: Stored) -> None:
+        rows = [one for one in some if isinstance(one, InboxRow)]
+        names = {one for one in some if isinstance(one, str)}
+        run = _Look(clients, tables, settings, now, tenant_id, stored, names, check)
+        halves: tuple[Sequence[InboxRow | str], ...] = ()
+        try:
+            await run.all(rows)
+        except StorageError:
+            raise
+        except Exception as error:
+            # One event, subscription or row of which nobody foresaw this stops no other: halves find it.
+            halves = (some[: len(some) // 2], some[len(some) // 2 :]) if len(some) > 1 else ()
+            if not halves:
+                log.exception("an event or a finding cannot be looked at; it is left to a later tick")
+                await run.give_up(rows, f"an unforeseen {type(error).__name__}")
+        for half in halves:
+            await look(half, await tables.list_findings(tenant_id))
+
+    await look([*inbox, *asking], stored)
 
 
 class _Look:
@@ -122,6 +146,25 @@ class _Look:
             self._check()
             await self._tables.save_grants(before, grants)
         await self._tables.close_events(events.done, events.later)
+
+    async def give_up(self, inbox: Sequence[InboxRow], why: str) -> None:
+        """Try later what cannot be looked at; in the end an event is set aside, a loss told as not confirmed."""
+        later = [
+            replace(row, tries=row.tries + 1) if row.tries + 1 < TRIES else replace(row, problem=why) for row in inbox
+        ]
+        await self._tables.close_events([], later)
+        stored = await self._tables.list_findings(self._tenant_id)
+        names = {one.fingerprint for one in self._asking}
+        late = self._settings.thresholds.grace + UNREADABLE
+        after = [
+            _changed(one, pending=False, unconfirmed=why)
+            if one.fingerprint in names and one.pending and self._now - one.first_seen >= late
+            else one
+            for one in stored.findings
+        ]
+        policy = replace(self._settings.policy, silences=stored.others.silences)
+        self._check()
+        await self._tables.save_findings(self._tenant_id, changes(stored, after, self._now, policy))
 
     async def _learn(
         self, events: _Events, clusters: Mapping[str, ClusterRow], known: Grants, last: ScanRow | None
@@ -190,7 +233,8 @@ class _Look:
                     want(subscription_id, grant.deleted_after or grant.deleted_at)
 
         async def read(subscription_id: str) -> list[Deletion]:
-            begin = max(since[subscription_id] - timedelta(minutes=5), self._now - timedelta(days=7))
+            # A time that somebody made up may be the first there is: nothing is earlier.
+            begin = max(since[subscription_id], self._now - _FARTHEST) - _MARGIN
             return await self._clients.activity.list_deletions(subscription_id, begin, self._now)
 
         # Who did it is worth knowing, but nothing waits for it: what is refused here is said by the scan.
@@ -365,7 +409,7 @@ def _sorted(inbox: Sequence[InboxRow], scopes: frozenset[str]) -> _Events:
         if change is None or change.subscription_id not in scopes:
             log.info("an event that concerns nothing watched is dropped")
             continue
-        events.changes.append((row, change))
+        events.changes.append((row, change.received(row.received)))
     return events
 
 

@@ -1,0 +1,146 @@
+"""What settle makes of times, log entries and answers that do not fit: over HTTP, Azurite and the real clients."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.mgmt.monitor.aio.operations import ActivityLogsOperations
+
+from shared import app
+from simulator.access import RoleAssignment
+from simulator.azurite import Azurite
+
+from ..conftest import Watch, Wired, wired
+from .test_drift import MORNING, PULL, REMOVED, TOMAS, begin, pulls, unassign
+from .test_foreign_rows import put
+
+INES = "Ines Novak"
+
+
+def deletion(gone: RoleAssignment, at: str, name: str = "e1") -> dict[str, Any]:
+    """An event that tells of a deletion at a time of anybody's choice."""
+    return {
+        "id": name,
+        "eventType": "Microsoft.Resources.ResourceDeleteSuccess",
+        "eventTime": at,
+        "data": {"operationName": "Microsoft.Authorization/roleAssignments/delete", "resourceUri": gone.id},
+    }
+
+
+async def deliver(world: Wired, event: dict[str, Any]) -> None:
+    assert world.clients.tables
+    assert await app.role_changed(world.clients.tables, event, world.azure.now)
+
+
+def edit(azurite: Azurite, table: str, row: dict[str, Any], **changes: Any) -> None:
+    put(azurite, table, row["PartitionKey"], row["RowKey"], {**row, **changes})
+
+
+def grant_row(azurite: Azurite, gone: RoleAssignment) -> dict[str, Any]:
+    return next(row for row in azurite.rows("baseline") if str(row.get("id", "")).lower() == gone.id.lower())
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-09-01T06:00:00Z"])
+async def test_an_event_of_an_impossible_time_stops_nothing_and_dates_nothing(
+    watch: Watch, azurite: Azurite, time: str
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite, subscriptions=()) as world:
+        await deliver(world, deletion(gone, time))
+        unassign(watch, gone)
+        await world.minutes(1)
+        assert world.findings()[PULL]["lost_at"] == MORNING.isoformat()
+        await world.minutes(6)
+        (text,) = world.told()
+        assert "the activity log says so" in text
+        assert azurite.rows("inbox") == []
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
+async def test_a_baseline_whose_times_somebody_edited_stops_neither_scan_nor_settle(
+    watch: Watch, azurite: Azurite, time: str
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    stage = watch.azure.tenant.cluster("web-stage")
+    other = watch.azure.actions.assign(stage.kubelet_object_id, "Reader", stage.id.rpartition("/providers/")[0], TOMAS)
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        unassign(watch, other)
+        await world.minutes(2)
+        edit(azurite, "baseline", grant_row(azurite, other), deleted_at=time)
+        unassign(watch, gone)
+        await world.minutes(9)
+        assert PULL in world.findings()
+        assert any("can no longer pull" in text for text in world.told())
+        report = await world.scan(MORNING + timedelta(hours=6))
+        assert PULL in {one.rule for one in report.findings}
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The subscriptions of whose activity log the SDK makes what nobody foresaw."""
+    subscriptions: set[str] = set()
+    listing = ActivityLogsOperations.list
+
+    def burst(self: Any, *given: Any, **named: Any) -> Any:
+        if self._config.subscription_id in subscriptions:
+            raise ZeroDivisionError("nobody foresaw this")
+        return listing(self, *given, **named)
+
+    monkeypatch.setattr(ActivityLogsOperations, "list", burst)
+    return subscriptions
+
+
+async def both(watch: Watch) -> tuple[RoleAssignment, RoleAssignment]:
+    """A grant in each of two subscriptions, seen by a scan."""
+    watch.advance(MORNING)
+    stage = watch.azure.tenant.cluster("web-stage")
+    watch.azure.now = MORNING
+    other = watch.azure.actions.assign(stage.kubelet_object_id, "Reader", stage.id.rpartition("/providers/")[0], TOMAS)
+    await watch.run(MORNING)
+    return pulls(watch), other
+
+
+async def test_what_nobody_foresaw_of_one_event_is_loud_and_set_aside_and_stops_no_other(
+    watch: Watch, azurite: Azurite, odd: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, other = await both(watch)
+    odd.add(other.scope.split("/")[2])
+    async with wired(watch, azurite) as world:
+        unassign(watch, other)
+        unassign(watch, gone)
+        await world.minutes(7)
+        (text,) = world.told()
+        assert "can no longer pull images" in text
+        assert "the activity log says so" in text
+        assert any(one.exc_info and one.levelname == "ERROR" for one in caplog.records)
+        (waiting,) = azurite.rows("inbox")
+        assert (waiting["PartitionKey"], waiting["tries"]) == ("event", 7)
+        await world.minutes(24)
+        (aside,) = azurite.rows("inbox")
+        assert (aside["PartitionKey"], aside["problem"]) == ("aside", "an unforeseen ZeroDivisionError")
+        # What no event could tell, the scan finds by itself; it says what was set aside, too.
+        report = await world.scan(MORNING + timedelta(hours=6))
+        rules = {(one.rule, one.resource_name) for one in report.findings}
+        assert {(REMOVED, "web-stage"), ("event_not_understood", "the tenant")} <= rules
+
+
+async def test_a_loss_that_can_never_be_looked_at_is_told_as_not_confirmed(
+    watch: Watch, azurite: Azurite, odd: set[str]
+) -> None:
+    gone, other = await both(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, other)
+        await world.minutes(2)
+        odd.add(other.scope.split("/")[2])
+        unassign(watch, gone)
+        await world.minutes(30)
+        (text,) = world.told()
+        assert "can no longer pull images" in text
+        await world.minutes(8)
+        told = [text for text in world.told("web") or world.told() if "web-stage" in text]
+        assert "could not be asked for half an hour (an unforeseen ZeroDivisionError)" in "".join(told)
