@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from .. import baseline, drift, former
-from ..access import BaselineGrant, Deletion, Membership, RoleAssignment, subscription_of
+from ..access import BaselineGrant, Deletion, Membership, RoleAssignment, RoleDefinition, subscription_of
 from ..clients.http import NotFoundError, ReadError
 from ..clients.rows import ClusterRow, InboxRow, ScanRow
 from ..clients.storage import StorageError
@@ -22,7 +22,7 @@ from ..model import Snapshot, Unread
 from ..rules import DRIFT
 from ..settings import Settings
 from ..text import visible
-from .access import read_access
+from .access import read_access, read_definitions
 from .connect import Clients
 from .keep import changes
 from .owners import assign_owners
@@ -271,8 +271,9 @@ class _Look:
         failures, held = await self._ask(observed)
         if held:
             # Somebody gave it back, or a listing was late.
-            snapshot = _with(snapshot, held)
+            snapshot = await self._defined(_with(snapshot, held), [one for _, one in held])
             observed = evaluate(snapshot, DRIFT)
+        failures = {**self._undecided(observed, snapshot), **failures}
         observed, unread = await assign_owners(self._clients, self._settings, snapshot, observed)
         snapshot = replace(snapshot, unread=(*snapshot.unread, *unread))
         ids = {rule.id for rule in DRIFT}
@@ -365,6 +366,30 @@ class _Look:
         for (_, principal), some in await each(asked, ask, []):
             held += [(principal, one) for one in some]
         return failures, held
+
+    async def _defined(self, snapshot: Snapshot, held: Sequence[RoleAssignment]) -> Snapshot:
+        """The snapshot with the roles of what is held, as far as it lacks them."""
+        known = {one.role_id for one in snapshot.access.definitions}
+        unread: list[Unread] = []
+        new = await read_definitions(
+            self._clients, [one for one in held if one.role_id not in known], snapshot.access.listed, unread
+        )
+        access = replace(snapshot.access, definitions=(*snapshot.access.definitions, *new))
+        return replace(snapshot, access=access, unread=(*snapshot.unread, *unread))
+
+    def _undecided(self, observed: Observed, snapshot: Snapshot) -> dict[str, str]:
+        """Why it cannot be told of findings whether they still stand, by fingerprint."""
+        sure = {one.fingerprint for one in observed.findings} | observed.held
+        reason = next(
+            (one.reason for one in snapshot.unread if one.kind is RoleDefinition),
+            "not all that decides it could be read",
+        )
+        return {
+            one.fingerprint: reason
+            for one in self._asking
+            if one.fingerprint not in sure
+            and (one.fingerprint in observed.undecided or (one.rule, one.resource_id.lower()) in observed.blind)
+        }
 
     def _timed(self, finding: Finding, state: str | None, failures: Mapping[str, str]) -> Finding:
         """The finding as it may be told now, or with a later moment at which to look again."""

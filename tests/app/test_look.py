@@ -9,8 +9,10 @@ import pytest
 from azure.mgmt.monitor.aio.operations import ActivityLogsOperations
 
 from shared import app
-from simulator.access import RoleAssignment
+from simulator import Fault
+from simulator.access import Group, RoleAssignment
 from simulator.azurite import Azurite
+from simulator.entities import derived
 
 from ..conftest import Watch, Wired, wired
 from .test_drift import MORNING, PULL, REMOVED, TOMAS, begin, pulls, unassign
@@ -144,3 +146,43 @@ async def test_a_loss_that_can_never_be_looked_at_is_told_as_not_confirmed(
         await world.minutes(8)
         told = [text for text in world.told("web") or world.told() if "web-stage" in text]
         assert "could not be asked for half an hour (an unforeseen ZeroDivisionError)" in "".join(told)
+
+
+async def held_anew(watch: Watch) -> tuple[RoleAssignment, str]:
+    """The kubelet's AcrPull, and a group it is not in that holds Reader on the same registry, seen by a scan."""
+    watch.advance(MORNING)
+    tenant = watch.azure.tenant
+    readers = Group(id=derived(tenant.id, "group", "readers"), name="Readers")
+    tenant.access.groups.append(readers)
+    watch.azure.now = MORNING
+    held = pulls(watch)
+    reader = watch.azure.actions.assign(readers.id, "Reader", held.scope, TOMAS)
+    await watch.run(MORNING)
+    return held, reader.role
+
+
+async def test_a_role_that_is_met_only_when_arm_is_asked_is_read(watch: Watch, azurite: Azurite) -> None:
+    gone, _ = await held_anew(watch)
+    async with wired(watch, azurite) as world:
+        watch.azure.actions.join("Readers", gone.principal_id)
+        unassign(watch, gone)
+        await world.minutes(12)
+        # Who may read a registry may pull from it.
+        assert world.told() == []
+        assert PULL not in world.findings()
+
+
+async def test_what_stays_in_doubt_after_arm_was_asked_is_never_told_as_confirmed(
+    watch: Watch, azurite: Azurite
+) -> None:
+    gone, role = await held_anew(watch)
+    watch.azure.add(Fault(path=f"roleDefinitions/{role}", host="arm", status=403))
+    async with wired(watch, azurite) as world:
+        watch.azure.actions.join("Readers", gone.principal_id)
+        unassign(watch, gone)
+        await world.minutes(30)
+        assert world.told() == []
+        await world.minutes(7)
+        (text,) = world.told()
+        assert "can no longer pull images" in text
+        assert "Not confirmed: Azure could not be asked for half an hour (HTTP 403" in text
