@@ -45,6 +45,8 @@ _FARTHEST = timedelta(days=7)
 """How far back the activity log is asked for."""
 _MARGIN = timedelta(minutes=5)
 """How much earlier it is asked for than the loss."""
+_APART = timedelta(minutes=2)
+"""How much earlier than the event the log may date the same deletion."""
 _RETRY = timedelta(minutes=1)
 _UPDATING = frozenset(
     {"updating", "upgrading", "scaling", "starting", "migrating", "reconcilingclusteretcdcertificates"}
@@ -199,23 +201,26 @@ class _Look:
                 continue
             key = change.resource_id.lower()
             entry = log_of.get(key)
+            if entry and not _same(entry, change.at, grants.get(key)):
+                entry = None
             if key in present:
                 # The listing may lag behind the deletion: its absence is proof, its presence is none.
                 _wait(events, row)
             elif entry and (key in grants or entry.assignment.principal_id.lower() in wanted):
-                grants = baseline.deleted(grants, key, min(entry.at, self._now), entry.by, entry.assignment)
+                grants = baseline.deleted(grants, key, entry.at, entry.by, entry.assignment)
             elif key in grants:
                 grants = baseline.deleted(grants, key, min(change.at or row.received, self._now), change.by)
             elif entry is None:
                 # Not seen by any scan; the log will say whose it was.
                 _wait(events, row)
         for entry in log_of.values():
-            if (old := grants.get(entry.assignment.key)) and old.lost:
+            old = grants.get(entry.assignment.key)
+            if old and old.lost and _same(entry, old.deleted_at if old.deleted_by else None, old):
                 grants = baseline.deleted(grants, entry.assignment.id, entry.at, entry.by)
         return grants, listed
 
     async def _log(self, events: _Events, grants: Grants) -> dict[str, Deletion]:
-        """What the activity log says of these deletions, by lower-case assignment id; nothing where it cannot be "
+        """The last deletion of each assignment in the activity log, by lower-case id; nothing where it cannot be "
         "read."""
         since: dict[str, datetime] = {}
 
@@ -227,7 +232,8 @@ class _Look:
                 want(change.subscription_id, change.at or row.received)
         for finding in self._asking:
             grant = grants.get(str(finding.facts.get("lost_assignment", "")).lower())
-            if grant and grant.deleted_at and not (grant.deleted_by and grant.deleted_by.confirmed):
+            # What is confirmed, too: it may have come back and been deleted again.
+            if grant and grant.deleted_at:
                 subscription_id = subscription_of(grant.assignment.scope)
                 if subscription_id:
                     want(subscription_id, grant.deleted_after or grant.deleted_at)
@@ -239,7 +245,9 @@ class _Look:
 
         # Who did it is worth knowing, but nothing waits for it: what is refused here is said by the scan.
         answers = await each(sorted(since), read, [])
-        return {one.assignment.key: one for _, some in answers for one in some}
+        # The log has the newest first; only the last deletion of an assignment that came back is its loss.
+        entries = sorted((one for _, some in answers for one in some), key=lambda one: one.at)
+        return {one.assignment.key: replace(one, at=min(one.at, self._now)) for one in entries}
 
     def _concerned(
         self, events: _Events, clusters: Mapping[str, ClusterRow], before: Grants, after: Grants
@@ -274,13 +282,14 @@ class _Look:
             snapshot = await self._defined(_with(snapshot, held), [one for _, one in held])
             observed = evaluate(snapshot, DRIFT)
         failures = {**self._undecided(observed, snapshot), **failures}
+        losses = _losses(observed, grants)
         observed, unread = await assign_owners(self._clients, self._settings, snapshot, observed)
         snapshot = replace(snapshot, unread=(*snapshot.unread, *unread))
         ids = {rule.id for rule in DRIFT}
         mine = [one for one in self._stored.findings if one.rule in ids and one.resource_id.lower() in concerned]
         states = {one.id.lower(): one.provisioning_state.lower() for one in snapshot.clusters}
         after = [
-            self._timed(one, states.get(one.resource_id.lower()), failures)
+            self._timed(one, states.get(one.resource_id.lower()), failures, losses)
             for one in reconcile(mine, observed, snapshot, DRIFT)
         ]
         after += [one for one in self._stored.findings if one.fingerprint not in {each.fingerprint for each in after}]
@@ -391,7 +400,9 @@ class _Look:
             and (one.fingerprint in observed.undecided or (one.rule, one.resource_id.lower()) in observed.blind)
         }
 
-    def _timed(self, finding: Finding, state: str | None, failures: Mapping[str, str]) -> Finding:
+    def _timed(
+        self, finding: Finding, state: str | None, failures: Mapping[str, str], losses: Mapping[str, datetime]
+    ) -> Finding:
         """The finding as it may be told now, or with a later moment at which to look again."""
         if (
             not finding.open
@@ -400,13 +411,19 @@ class _Look:
         ):
             return finding
         since = finding.lost_at or finding.first_seen
+        later, grace = losses.get(finding.fingerprint, since), self._settings.thresholds.grace
+        if finding.lost_at and later > since:
+            # It came back meanwhile, and this is another loss.
+            finding, since = _changed(finding, lost_at=later), later
+            if self._now < later + grace and self._now < finding.first_seen + LONGEST_GRACE:
+                return _changed(finding, not_before=later + grace)
         if state in _UPDATING and self._now < since + LONGEST_GRACE:
             return _changed(finding, not_before=self._now + _RETRY)
         # A cluster that cannot be read leaves the finding as it is, and nothing asked for it.
         failure = failures.get(finding.fingerprint, "") or ("the cluster could not be read" if state is None else "")
         if not failure:
             return _changed(finding, pending=False, unconfirmed="")
-        begun = max(since, finding.first_seen) + self._settings.thresholds.grace
+        begun = max(since, finding.first_seen) + grace
         if self._now < begun + UNREADABLE:
             return _changed(finding, not_before=self._now + _RETRY)
         return _changed(finding, pending=False, unconfirmed=failure)
@@ -443,6 +460,23 @@ def _wait(events: _Events, row: InboxRow) -> None:
     if row.tries + 1 < TRIES:
         events.done.remove(row)
         events.later.append(replace(row, tries=row.tries + 1))
+
+
+def _same(entry: Deletion, at: datetime | None, known: BaselineGrant | None) -> bool:
+    """Whether an entry of the log is about the loss of a moment, and not about one before the assignment came back."""
+    if at and at - entry.at > _APART:
+        return False
+    return not known or entry.at >= (known.deleted_after or known.first_seen)
+
+
+def _losses(observed: Observed, grants: Grants) -> dict[str, datetime]:
+    """When what is told of was lost, by fingerprint, where an event or the log says so."""
+    found = {}
+    for one in observed.findings:
+        row = grants.get(str(one.facts.get("lost_assignment", "")).lower())
+        if row and row.deleted_by and row.deleted_at and row.deleted_at == one.lost_at:
+            found[one.fingerprint] = row.deleted_at
+    return found
 
 
 def _with(snapshot: Snapshot, held: Sequence[tuple[str, RoleAssignment]]) -> Snapshot:

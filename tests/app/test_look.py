@@ -186,3 +186,71 @@ async def test_what_stays_in_doubt_after_arm_was_asked_is_never_told_as_confirme
         (text,) = world.told()
         assert "can no longer pull images" in text
         assert "Not confirmed: Azure could not be asked for half an hour (HTTP 403" in text
+
+
+def minute(number: float) -> str:
+    return (MORNING + timedelta(minutes=number)).isoformat()
+
+
+async def test_under_one_id_the_last_deletion_is_told_with_its_culprit_and_its_grace(
+    watch: Watch, azurite: Azurite
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone, INES)
+        await world.minutes(2)
+        back = watch.azure.actions.restore(gone, INES, same_id=True)
+        await world.minutes(1)
+        unassign(watch, back, TOMAS)
+        await world.minutes(4)
+        assert world.told() == []
+        await world.minutes(2)
+        (text,) = world.told()
+        assert "was deleted on Mon 12 Oct 2026, 06:03 UTC" in text
+        assert "Deleted by tomas.berg@northwind-retail.example" in text
+        assert "the activity log says so" in text
+        assert "ines.novak" not in text
+
+
+@pytest.mark.parametrize("confirmed", [False, True], ids=["told by its event", "confirmed by the log"])
+async def test_a_loss_that_nobody_saw_come_back_gives_way_to_the_later_one(
+    watch: Watch, azurite: Azurite, confirmed: bool
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone, INES)
+        await world.minutes(2)
+        if confirmed:
+            await deliver(world, deletion(gone, minute(0), "again"))
+        await world.minutes(1)
+        assert world.findings()[PULL]["lost_at"] == minute(0)
+        unassign(watch, watch.azure.actions.restore(gone, INES, same_id=True), TOMAS)
+        await world.minutes(4)
+        # The grace of the first is over, that of the loss is not.
+        assert world.findings()[PULL]["lost_at"] == minute(3)
+        assert world.told() == []
+        await world.minutes(2)
+        (text,) = world.told()
+        assert "was deleted on Mon 12 Oct 2026, 06:03 UTC" in text
+        assert "Deleted by tomas.berg@northwind-retail.example" in text
+        assert "the activity log says so" in text
+
+
+async def test_an_entry_from_before_the_assignment_was_seen_again_names_nobody(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite, subscriptions=()) as world:
+        unassign(watch, gone, INES)
+        watch.azure.actions.restore(gone, INES, same_id=True)
+        await world.minutes(3)
+        await world.scan(MORNING + timedelta(minutes=4))
+        # The entry about Ines is there already, the one about Tomas comes too late.
+        watch.azure.activity_lag = timedelta(minutes=9)
+        unassign(watch, gone, TOMAS)
+        await world.scan(MORNING + timedelta(minutes=6))
+        await world.minutes(6)
+        (text,) = world.told()
+        assert "vanished after the scan of Mon 12 Oct 2026, 06:04 UTC" in text
+        assert "ines.novak" not in text
