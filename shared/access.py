@@ -207,7 +207,8 @@ class BaselineGrant:
     deleted_at: datetime | None = None
     """When it was deleted, or when it was first missed; UTC."""
     deleted_after: datetime | None = None
-    """The start of the last scan that saw it, when no event told the moment."""
+    """The start of the last listing that saw it, when no event told the moment; while it is held, of the one that saw
+    it come back."""
     deleted_by: Caller | None = None
 
     @property

@@ -43,12 +43,13 @@ def observe(
                 assignment=_as_known(old.assignment, row),
                 via=tuple(sorted(seen | set(old.via))),
                 deleted_at=None,
-                deleted_after=None,
+                deleted_after=began if old.lost else old.deleted_after,
                 deleted_by=None,
             )
     for key, old in known.items():
         if key not in listed and not old.lost and _would_be_listed(old.assignment, read):
-            after[key] = replace(old, deleted_at=began, deleted_after=last)
+            shown = max(filter(None, (last, old.deleted_after)), default=None)
+            after[key] = replace(old, deleted_at=began, deleted_after=shown)
     return after
 
 
@@ -57,7 +58,8 @@ def deleted(
 ) -> dict[str, BaselineGrant]:
     """The baseline after a deletion that an event or the activity log tells of; unchanged if it is not known.
 
-    `assignment` is what was deleted, where the log says that: then a row is made for one that no scan has seen.
+    `assignment` is what was deleted, where the log says that: then a row is made for one that no scan has seen. An
+    assignment can come back under its id and be deleted again: the later deletion is the loss, and the log knows best.
     """
     key = assignment_id.lower()
     old = known.get(key)
@@ -66,8 +68,10 @@ def deleted(
     if old is None:
         assert assignment
         old = BaselineGrant(assignment=assignment, first_seen=at)
-    if old.lost and old.deleted_by and old.deleted_by.confirmed:
-        return dict(known)
+    if old.deleted_at and old.deleted_by:
+        sure, was_sure = by is not None and by.confirmed, old.deleted_by.confirmed
+        if sure < was_sure or (sure == was_sure and at <= old.deleted_at):
+            return dict(known)
     # The moment that the log or the event names is better than that of a scan which only missed it.
     moment = at if old.deleted_at is None or by else old.deleted_at
     return {**known, key: replace(old, deleted_at=moment, deleted_after=None, deleted_by=by or old.deleted_by)}

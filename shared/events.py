@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +37,8 @@ _KEPT_CLAIMS = (_OBJECT_ID, _UPN, "appid")
 _KEPT = ("operationName", "resourceUri", "status", "subscriptionId", "tenantId", "correlationId")
 _LONGEST = 2_000
 """The longest text of an event that is kept; ids are far shorter."""
+_ON_THE_WAY = timedelta(days=3)
+"""How long an event may take: Event Grid delivers for a day, and a dead letter may be put in by hand."""
 
 
 class EventError(ValueError):
@@ -57,6 +59,12 @@ class RoleChange:
     def subscription_id(self) -> str:
         """The lower-case id of the subscription in which it happened."""
         return subscription_of(self.resource_id)
+
+    def received(self, moment: datetime) -> RoleChange:
+        """The change as it arrived at a moment: a time far from that is not known, and none is later."""
+        if self.at is None or abs(self.at - moment) > _ON_THE_WAY:
+            return replace(self, at=None)
+        return replace(self, at=min(self.at, moment))
 
 
 def received(event: Any) -> dict[str, Any]:

@@ -103,7 +103,11 @@ def test_a_row_that_stands_in_for_a_listing_brings_nothing_back() -> None:
 def test_what_comes_back_has_no_culprit_and_keeps_its_first_day() -> None:
     known = deleted(look({}, row()), row().id, minutes(5), CONFIRMED)
     (back,) = look(known, row(), began=minutes(6)).values()
-    assert back == BaselineGrant(assignment=row(), first_seen=NOW)
+    assert back == BaselineGrant(assignment=row(), first_seen=NOW, deleted_after=minutes(6))
+    assert look({row().key: back}, row(), began=minutes(9)) == {row().key: back}, "nothing to write"
+    for last, shown in ((NOW, 6), (minutes(8), 8)):
+        (gone,) = look({row().key: back}, began=minutes(9), last=last).values()
+        assert (gone.deleted_at, gone.deleted_after) == (minutes(9), minutes(shown))
 
 
 def test_one_row_whatever_the_case_and_in_however_many_listings() -> None:
@@ -159,6 +163,23 @@ def test_what_the_log_says_is_not_said_again_by_an_event() -> None:
     assert deleted(known, row().id, minutes(7), Caller(object_id="somebody else")) == known
     unsure = deleted(look({}, row()), row().id, minutes(5), TOMAS)
     assert deleted(unsure, row().id, minutes(4), CONFIRMED)[row().key].deleted_by == CONFIRMED
+
+
+def test_of_two_deletions_under_one_id_the_later_is_the_loss_and_the_log_knows_best() -> None:
+    other = Caller(object_id="somebody else")
+    known = look({}, row())
+    for moment, by, told in (
+        (5, TOMAS, (5, TOMAS)),
+        (4, other, (5, TOMAS)),
+        (6, other, (6, other)),
+        (5, CONFIRMED, (5, CONFIRMED)),
+        (9, other, (5, CONFIRMED)),
+        (4, replace(other, confirmed=True), (5, CONFIRMED)),
+        (8, replace(other, confirmed=True), (8, replace(other, confirmed=True))),
+    ):
+        known = deleted(known, row().id, minutes(moment), by)
+        (loss,) = known.values()
+        assert (loss.deleted_at, loss.deleted_by) == (minutes(told[0]), told[1])
 
 
 ROWS = [

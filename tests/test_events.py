@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -314,3 +314,21 @@ def test_the_library_s_two_kinds_of_event_by_our_names() -> None:
     again = decode(received(inner))
     assert again
     assert (again.change, again.at) == (Change.GRANT_DELETED, None)
+
+
+@pytest.mark.parametrize(
+    ("late", "known"),
+    [
+        pytest.param(timedelta(seconds=2), NOW, id="at once"),
+        pytest.param(timedelta(days=1), NOW, id="as late as Event Grid delivers"),
+        pytest.param(timedelta(days=4), None, id="later than anything does"),
+        pytest.param(timedelta(seconds=-5), NOW - timedelta(seconds=5), id="by a clock that is behind"),
+        pytest.param(timedelta(days=-4), None, id="of a far future"),
+    ],
+)
+def test_a_time_far_from_the_arrival_is_not_known_and_none_is_later(late: timedelta, known: datetime | None) -> None:
+    change = decode(event())
+    assert change
+    assert change.received(NOW + late).at == known
+    for moment in (datetime.min, datetime.max):
+        assert change.received(moment.replace(tzinfo=UTC)).at is None

@@ -86,7 +86,7 @@ async def read_access(
         row.assignment for row in remembered if not row.lost and _subscriptions(row.assignment).isdisjoint(listed)
     ]
     every = [*assignments, *(row.assignment for row in remembered)]
-    definitions = await _definitions(clients, every, listed, unread)
+    definitions = await read_definitions(clients, every, listed, unread)
     access = Access(
         assignments=tuple(assignments),
         listed=listed,
@@ -211,7 +211,7 @@ def _subscriptions(assignment: RoleAssignment) -> frozenset[str]:
     return frozenset({own}) if own else frozenset(one.lower() for one in assignment.listed_in)
 
 
-async def _definitions(
+async def read_definitions(
     clients: Clients, assignments: Iterable[RoleAssignment], listed: frozenset[str], unread: list[Unread]
 ) -> list[RoleDefinition]:
     """Each role once, by way of a subscription that can be read: built-in ones have the same GUID in all of them."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from .. import baseline, drift, former
-from ..access import BaselineGrant, Deletion, Membership, RoleAssignment, subscription_of
+from ..access import BaselineGrant, Deletion, Membership, RoleAssignment, RoleDefinition, subscription_of
 from ..clients.http import NotFoundError, ReadError
 from ..clients.rows import ClusterRow, InboxRow, ScanRow
+from ..clients.storage import StorageError
 from ..clients.tables import Stored, Tables
 from ..events import Change, EventError, RoleChange, decode
 from ..findings import Finding, Observed, evaluate, reconcile
@@ -21,7 +22,7 @@ from ..model import Snapshot, Unread
 from ..rules import DRIFT
 from ..settings import Settings
 from ..text import visible
-from .access import read_access
+from .access import read_access, read_definitions
 from .connect import Clients
 from .keep import changes
 from .owners import assign_owners
@@ -40,6 +41,12 @@ TRIES = 30
 """How often an event is looked at that nothing is known of yet: the activity log lags behind by minutes."""
 SCOPES = 20
 """How many scopes of one finding are asked for at most."""
+_FARTHEST = timedelta(days=7)
+"""How far back the activity log is asked for."""
+_MARGIN = timedelta(minutes=5)
+"""How much earlier it is asked for than the loss."""
+_APART = timedelta(minutes=2)
+"""How much earlier than the event the log may date the same deletion."""
 _RETRY = timedelta(minutes=1)
 _UPDATING = frozenset(
     {"updating", "upgrading", "scaling", "starting", "migrating", "reconcilingclusteretcdcertificates"}
@@ -77,8 +84,27 @@ async def look_again(
     """
     tables = clients.tables
     assert tables
-    run = _Look(clients, tables, settings, now, tenant_id, stored, ready, check)
-    await run.all(inbox)
+    asking = [one.fingerprint for one in stored.findings if one.open and one.pending and one.fingerprint in ready]
+
+    async def look(some: Sequence[InboxRow | str], stored: Stored) -> None:
+        rows = [one for one in some if isinstance(one, InboxRow)]
+        names = {one for one in some if isinstance(one, str)}
+        run = _Look(clients, tables, settings, now, tenant_id, stored, names, check)
+        halves: tuple[Sequence[InboxRow | str], ...] = ()
+        try:
+            await run.all(rows)
+        except StorageError:
+            raise
+        except Exception as error:
+            # One event, subscription or row of which nobody foresaw this stops no other: halves find it.
+            halves = (some[: len(some) // 2], some[len(some) // 2 :]) if len(some) > 1 else ()
+            if not halves:
+                log.exception("an event or a finding cannot be looked at; it is left to a later tick")
+                await run.give_up(rows, f"an unforeseen {type(error).__name__}")
+        for half in halves:
+            await look(half, await tables.list_findings(tenant_id))
+
+    await look([*inbox, *asking], stored)
 
 
 class _Look:
@@ -123,6 +149,25 @@ class _Look:
             await self._tables.save_grants(before, grants)
         await self._tables.close_events(events.done, events.later)
 
+    async def give_up(self, inbox: Sequence[InboxRow], why: str) -> None:
+        """Try later what cannot be looked at; in the end an event is set aside, a loss told as not confirmed."""
+        later = [
+            replace(row, tries=row.tries + 1) if row.tries + 1 < TRIES else replace(row, problem=why) for row in inbox
+        ]
+        await self._tables.close_events([], later)
+        stored = await self._tables.list_findings(self._tenant_id)
+        names = {one.fingerprint for one in self._asking}
+        late = self._settings.thresholds.grace + UNREADABLE
+        after = [
+            _changed(one, pending=False, unconfirmed=why)
+            if one.fingerprint in names and one.pending and self._now - one.first_seen >= late
+            else one
+            for one in stored.findings
+        ]
+        policy = replace(self._settings.policy, silences=stored.others.silences)
+        self._check()
+        await self._tables.save_findings(self._tenant_id, changes(stored, after, self._now, policy))
+
     async def _learn(
         self, events: _Events, clusters: Mapping[str, ClusterRow], known: Grants, last: ScanRow | None
     ) -> tuple[Grants, frozenset[str]]:
@@ -156,23 +201,26 @@ class _Look:
                 continue
             key = change.resource_id.lower()
             entry = log_of.get(key)
+            if entry and not _same(entry, change.at, grants.get(key)):
+                entry = None
             if key in present:
                 # The listing may lag behind the deletion: its absence is proof, its presence is none.
                 _wait(events, row)
             elif entry and (key in grants or entry.assignment.principal_id.lower() in wanted):
-                grants = baseline.deleted(grants, key, min(entry.at, self._now), entry.by, entry.assignment)
+                grants = baseline.deleted(grants, key, entry.at, entry.by, entry.assignment)
             elif key in grants:
                 grants = baseline.deleted(grants, key, min(change.at or row.received, self._now), change.by)
             elif entry is None:
                 # Not seen by any scan; the log will say whose it was.
                 _wait(events, row)
         for entry in log_of.values():
-            if (old := grants.get(entry.assignment.key)) and old.lost:
+            old = grants.get(entry.assignment.key)
+            if old and old.lost and _same(entry, old.deleted_at if old.deleted_by else None, old):
                 grants = baseline.deleted(grants, entry.assignment.id, entry.at, entry.by)
         return grants, listed
 
     async def _log(self, events: _Events, grants: Grants) -> dict[str, Deletion]:
-        """What the activity log says of these deletions, by lower-case assignment id; nothing where it cannot be "
+        """The last deletion of each assignment in the activity log, by lower-case id; nothing where it cannot be "
         "read."""
         since: dict[str, datetime] = {}
 
@@ -184,18 +232,22 @@ class _Look:
                 want(change.subscription_id, change.at or row.received)
         for finding in self._asking:
             grant = grants.get(str(finding.facts.get("lost_assignment", "")).lower())
-            if grant and grant.deleted_at and not (grant.deleted_by and grant.deleted_by.confirmed):
+            # What is confirmed, too: it may have come back and been deleted again.
+            if grant and grant.deleted_at:
                 subscription_id = subscription_of(grant.assignment.scope)
                 if subscription_id:
                     want(subscription_id, grant.deleted_after or grant.deleted_at)
 
         async def read(subscription_id: str) -> list[Deletion]:
-            begin = max(since[subscription_id] - timedelta(minutes=5), self._now - timedelta(days=7))
+            # A time that somebody made up may be the first there is: nothing is earlier.
+            begin = max(since[subscription_id], self._now - _FARTHEST) - _MARGIN
             return await self._clients.activity.list_deletions(subscription_id, begin, self._now)
 
         # Who did it is worth knowing, but nothing waits for it: what is refused here is said by the scan.
         answers = await each(sorted(since), read, [])
-        return {one.assignment.key: one for _, some in answers for one in some}
+        # The log has the newest first; only the last deletion of an assignment that came back is its loss.
+        entries = sorted((one for _, some in answers for one in some), key=lambda one: one.at)
+        return {one.assignment.key: replace(one, at=min(one.at, self._now)) for one in entries}
 
     def _concerned(
         self, events: _Events, clusters: Mapping[str, ClusterRow], before: Grants, after: Grants
@@ -227,15 +279,17 @@ class _Look:
         failures, held = await self._ask(observed)
         if held:
             # Somebody gave it back, or a listing was late.
-            snapshot = _with(snapshot, held)
+            snapshot = await self._defined(_with(snapshot, held), [one for _, one in held])
             observed = evaluate(snapshot, DRIFT)
+        failures = {**self._undecided(observed, snapshot), **failures}
+        losses = _losses(observed, grants)
         observed, unread = await assign_owners(self._clients, self._settings, snapshot, observed)
         snapshot = replace(snapshot, unread=(*snapshot.unread, *unread))
         ids = {rule.id for rule in DRIFT}
         mine = [one for one in self._stored.findings if one.rule in ids and one.resource_id.lower() in concerned]
         states = {one.id.lower(): one.provisioning_state.lower() for one in snapshot.clusters}
         after = [
-            self._timed(one, states.get(one.resource_id.lower()), failures)
+            self._timed(one, states.get(one.resource_id.lower()), failures, losses)
             for one in reconcile(mine, observed, snapshot, DRIFT)
         ]
         after += [one for one in self._stored.findings if one.fingerprint not in {each.fingerprint for each in after}]
@@ -322,7 +376,33 @@ class _Look:
             held += [(principal, one) for one in some]
         return failures, held
 
-    def _timed(self, finding: Finding, state: str | None, failures: Mapping[str, str]) -> Finding:
+    async def _defined(self, snapshot: Snapshot, held: Sequence[RoleAssignment]) -> Snapshot:
+        """The snapshot with the roles of what is held, as far as it lacks them."""
+        known = {one.role_id for one in snapshot.access.definitions}
+        unread: list[Unread] = []
+        new = await read_definitions(
+            self._clients, [one for one in held if one.role_id not in known], snapshot.access.listed, unread
+        )
+        access = replace(snapshot.access, definitions=(*snapshot.access.definitions, *new))
+        return replace(snapshot, access=access, unread=(*snapshot.unread, *unread))
+
+    def _undecided(self, observed: Observed, snapshot: Snapshot) -> dict[str, str]:
+        """Why it cannot be told of findings whether they still stand, by fingerprint."""
+        sure = {one.fingerprint for one in observed.findings} | observed.held
+        reason = next(
+            (one.reason for one in snapshot.unread if one.kind is RoleDefinition),
+            "not all that decides it could be read",
+        )
+        return {
+            one.fingerprint: reason
+            for one in self._asking
+            if one.fingerprint not in sure
+            and (one.fingerprint in observed.undecided or (one.rule, one.resource_id.lower()) in observed.blind)
+        }
+
+    def _timed(
+        self, finding: Finding, state: str | None, failures: Mapping[str, str], losses: Mapping[str, datetime]
+    ) -> Finding:
         """The finding as it may be told now, or with a later moment at which to look again."""
         if (
             not finding.open
@@ -331,13 +411,19 @@ class _Look:
         ):
             return finding
         since = finding.lost_at or finding.first_seen
+        later, grace = losses.get(finding.fingerprint, since), self._settings.thresholds.grace
+        if finding.lost_at and later > since:
+            # It came back meanwhile, and this is another loss.
+            finding, since = _changed(finding, lost_at=later), later
+            if self._now < later + grace and self._now < finding.first_seen + LONGEST_GRACE:
+                return _changed(finding, not_before=later + grace)
         if state in _UPDATING and self._now < since + LONGEST_GRACE:
             return _changed(finding, not_before=self._now + _RETRY)
         # A cluster that cannot be read leaves the finding as it is, and nothing asked for it.
         failure = failures.get(finding.fingerprint, "") or ("the cluster could not be read" if state is None else "")
         if not failure:
             return _changed(finding, pending=False, unconfirmed="")
-        begun = max(since, finding.first_seen) + self._settings.thresholds.grace
+        begun = max(since, finding.first_seen) + grace
         if self._now < begun + UNREADABLE:
             return _changed(finding, not_before=self._now + _RETRY)
         return _changed(finding, pending=False, unconfirmed=failure)
@@ -365,7 +451,7 @@ def _sorted(inbox: Sequence[InboxRow], scopes: frozenset[str]) -> _Events:
         if change is None or change.subscription_id not in scopes:
             log.info("an event that concerns nothing watched is dropped")
             continue
-        events.changes.append((row, change))
+        events.changes.append((row, change.received(row.received)))
     return events
 
 
@@ -374,6 +460,23 @@ def _wait(events: _Events, row: InboxRow) -> None:
     if row.tries + 1 < TRIES:
         events.done.remove(row)
         events.later.append(replace(row, tries=row.tries + 1))
+
+
+def _same(entry: Deletion, at: datetime | None, known: BaselineGrant | None) -> bool:
+    """Whether an entry of the log is about the loss of a moment, and not about one before the assignment came back."""
+    if at and at - entry.at > _APART:
+        return False
+    return not known or entry.at >= (known.deleted_after or known.first_seen)
+
+
+def _losses(observed: Observed, grants: Grants) -> dict[str, datetime]:
+    """When what is told of was lost, by fingerprint, where an event or the log says so."""
+    found = {}
+    for one in observed.findings:
+        row = grants.get(str(one.facts.get("lost_assignment", "")).lower())
+        if row and row.deleted_by and row.deleted_at and row.deleted_at == one.lost_at:
+            found[one.fingerprint] = row.deleted_at
+    return found
 
 
 def _with(snapshot: Snapshot, held: Sequence[tuple[str, RoleAssignment]]) -> Snapshot:

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 
 from ..access import BaselineGrant, Caller, RoleAssignment
@@ -196,8 +196,8 @@ def grant_of(row: Mapping[str, Any]) -> BaselineGrant:
         ),
         first_seen=required(row["first_seen"]),
         via=tuple(_gathered(row, "via")),
-        deleted_at=moment(row.get("deleted_at")),
-        deleted_after=moment(row.get("deleted_after")),
+        deleted_at=_past(row.get("deleted_at")),
+        deleted_after=_past(row.get("deleted_after")),
         deleted_by=Caller(object_id=string(by[0]), upn=string(by[1]), app_id=string(by[2]), confirmed=bool(by[3]))
         if by
         else None,
@@ -511,6 +511,14 @@ def moment(text: object) -> datetime | None:
         raise ValueError("not a date")
     parsed = datetime.fromisoformat(text)
     return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _past(text: object) -> datetime | None:
+    """The moment of what has happened; raises ValueError for the end of time, after which nothing can be due."""
+    parsed = moment(text)
+    if parsed and parsed.year == MAXYEAR:
+        raise ValueError("a date that cannot have been")
+    return parsed
 
 
 def required(text: object) -> datetime:

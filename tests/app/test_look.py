@@ -1,0 +1,256 @@
+"""What settle makes of times, log entries and answers that do not fit: over HTTP, Azurite and the real clients."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.mgmt.monitor.aio.operations import ActivityLogsOperations
+
+from shared import app
+from simulator import Fault
+from simulator.access import Group, RoleAssignment
+from simulator.azurite import Azurite
+from simulator.entities import derived
+
+from ..conftest import Watch, Wired, wired
+from .test_drift import MORNING, PULL, REMOVED, TOMAS, begin, pulls, unassign
+from .test_foreign_rows import put
+
+INES = "Ines Novak"
+
+
+def deletion(gone: RoleAssignment, at: str, name: str = "e1") -> dict[str, Any]:
+    """An event that tells of a deletion at a time of anybody's choice."""
+    return {
+        "id": name,
+        "eventType": "Microsoft.Resources.ResourceDeleteSuccess",
+        "eventTime": at,
+        "data": {"operationName": "Microsoft.Authorization/roleAssignments/delete", "resourceUri": gone.id},
+    }
+
+
+async def deliver(world: Wired, event: dict[str, Any]) -> None:
+    assert world.clients.tables
+    assert await app.role_changed(world.clients.tables, event, world.azure.now)
+
+
+def edit(azurite: Azurite, table: str, row: dict[str, Any], **changes: Any) -> None:
+    put(azurite, table, row["PartitionKey"], row["RowKey"], {**row, **changes})
+
+
+def grant_row(azurite: Azurite, gone: RoleAssignment) -> dict[str, Any]:
+    return next(row for row in azurite.rows("baseline") if str(row.get("id", "")).lower() == gone.id.lower())
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-09-01T06:00:00Z"])
+async def test_an_event_of_an_impossible_time_stops_nothing_and_dates_nothing(
+    watch: Watch, azurite: Azurite, time: str
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite, subscriptions=()) as world:
+        await deliver(world, deletion(gone, time))
+        unassign(watch, gone)
+        await world.minutes(1)
+        assert world.findings()[PULL]["lost_at"] == MORNING.isoformat()
+        await world.minutes(6)
+        (text,) = world.told()
+        assert "the activity log says so" in text
+        assert azurite.rows("inbox") == []
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
+async def test_a_baseline_whose_times_somebody_edited_stops_neither_scan_nor_settle(
+    watch: Watch, azurite: Azurite, time: str
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    stage = watch.azure.tenant.cluster("web-stage")
+    other = watch.azure.actions.assign(stage.kubelet_object_id, "Reader", stage.id.rpartition("/providers/")[0], TOMAS)
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        unassign(watch, other)
+        await world.minutes(2)
+        edit(azurite, "baseline", grant_row(azurite, other), deleted_at=time)
+        unassign(watch, gone)
+        await world.minutes(9)
+        assert PULL in world.findings()
+        assert any("can no longer pull" in text for text in world.told())
+        report = await world.scan(MORNING + timedelta(hours=6))
+        assert PULL in {one.rule for one in report.findings}
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The subscriptions of whose activity log the SDK makes what nobody foresaw."""
+    subscriptions: set[str] = set()
+    listing = ActivityLogsOperations.list
+
+    def burst(self: Any, *given: Any, **named: Any) -> Any:
+        if self._config.subscription_id in subscriptions:
+            raise ZeroDivisionError("nobody foresaw this")
+        return listing(self, *given, **named)
+
+    monkeypatch.setattr(ActivityLogsOperations, "list", burst)
+    return subscriptions
+
+
+async def both(watch: Watch) -> tuple[RoleAssignment, RoleAssignment]:
+    """A grant in each of two subscriptions, seen by a scan."""
+    watch.advance(MORNING)
+    stage = watch.azure.tenant.cluster("web-stage")
+    watch.azure.now = MORNING
+    other = watch.azure.actions.assign(stage.kubelet_object_id, "Reader", stage.id.rpartition("/providers/")[0], TOMAS)
+    await watch.run(MORNING)
+    return pulls(watch), other
+
+
+async def test_what_nobody_foresaw_of_one_event_is_loud_and_set_aside_and_stops_no_other(
+    watch: Watch, azurite: Azurite, odd: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, other = await both(watch)
+    odd.add(other.scope.split("/")[2])
+    async with wired(watch, azurite) as world:
+        unassign(watch, other)
+        unassign(watch, gone)
+        await world.minutes(7)
+        (text,) = world.told()
+        assert "can no longer pull images" in text
+        assert "the activity log says so" in text
+        assert any(one.exc_info and one.levelname == "ERROR" for one in caplog.records)
+        (waiting,) = azurite.rows("inbox")
+        assert (waiting["PartitionKey"], waiting["tries"]) == ("event", 7)
+        await world.minutes(24)
+        (aside,) = azurite.rows("inbox")
+        assert (aside["PartitionKey"], aside["problem"]) == ("aside", "an unforeseen ZeroDivisionError")
+        # What no event could tell, the scan finds by itself; it says what was set aside, too.
+        report = await world.scan(MORNING + timedelta(hours=6))
+        rules = {(one.rule, one.resource_name) for one in report.findings}
+        assert {(REMOVED, "web-stage"), ("event_not_understood", "the tenant")} <= rules
+
+
+async def test_a_loss_that_can_never_be_looked_at_is_told_as_not_confirmed(
+    watch: Watch, azurite: Azurite, odd: set[str]
+) -> None:
+    gone, other = await both(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, other)
+        await world.minutes(2)
+        odd.add(other.scope.split("/")[2])
+        unassign(watch, gone)
+        await world.minutes(30)
+        (text,) = world.told()
+        assert "can no longer pull images" in text
+        await world.minutes(8)
+        told = [text for text in world.told("web") or world.told() if "web-stage" in text]
+        assert "could not be asked for half an hour (an unforeseen ZeroDivisionError)" in "".join(told)
+
+
+async def held_anew(watch: Watch) -> tuple[RoleAssignment, str]:
+    """The kubelet's AcrPull, and a group it is not in that holds Reader on the same registry, seen by a scan."""
+    watch.advance(MORNING)
+    tenant = watch.azure.tenant
+    readers = Group(id=derived(tenant.id, "group", "readers"), name="Readers")
+    tenant.access.groups.append(readers)
+    watch.azure.now = MORNING
+    held = pulls(watch)
+    reader = watch.azure.actions.assign(readers.id, "Reader", held.scope, TOMAS)
+    await watch.run(MORNING)
+    return held, reader.role
+
+
+async def test_a_role_that_is_met_only_when_arm_is_asked_is_read(watch: Watch, azurite: Azurite) -> None:
+    gone, _ = await held_anew(watch)
+    async with wired(watch, azurite) as world:
+        watch.azure.actions.join("Readers", gone.principal_id)
+        unassign(watch, gone)
+        await world.minutes(12)
+        # Who may read a registry may pull from it.
+        assert world.told() == []
+        assert PULL not in world.findings()
+
+
+async def test_what_stays_in_doubt_after_arm_was_asked_is_never_told_as_confirmed(
+    watch: Watch, azurite: Azurite
+) -> None:
+    gone, role = await held_anew(watch)
+    watch.azure.add(Fault(path=f"roleDefinitions/{role}", host="arm", status=403))
+    async with wired(watch, azurite) as world:
+        watch.azure.actions.join("Readers", gone.principal_id)
+        unassign(watch, gone)
+        await world.minutes(30)
+        assert world.told() == []
+        await world.minutes(7)
+        (text,) = world.told()
+        assert "can no longer pull images" in text
+        assert "Not confirmed: Azure could not be asked for half an hour (HTTP 403" in text
+
+
+def minute(number: float) -> str:
+    return (MORNING + timedelta(minutes=number)).isoformat()
+
+
+async def test_under_one_id_the_last_deletion_is_told_with_its_culprit_and_its_grace(
+    watch: Watch, azurite: Azurite
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone, INES)
+        await world.minutes(2)
+        back = watch.azure.actions.restore(gone, INES, same_id=True)
+        await world.minutes(1)
+        unassign(watch, back, TOMAS)
+        await world.minutes(4)
+        assert world.told() == []
+        await world.minutes(2)
+        (text,) = world.told()
+        assert "was deleted on Mon 12 Oct 2026, 06:03 UTC" in text
+        assert "Deleted by tomas.berg@northwind-retail.example" in text
+        assert "the activity log says so" in text
+        assert "ines.novak" not in text
+
+
+@pytest.mark.parametrize("confirmed", [False, True], ids=["told by its event", "confirmed by the log"])
+async def test_a_loss_that_nobody_saw_come_back_gives_way_to_the_later_one(
+    watch: Watch, azurite: Azurite, confirmed: bool
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone, INES)
+        await world.minutes(2)
+        if confirmed:
+            await deliver(world, deletion(gone, minute(0), "again"))
+        await world.minutes(1)
+        assert world.findings()[PULL]["lost_at"] == minute(0)
+        unassign(watch, watch.azure.actions.restore(gone, INES, same_id=True), TOMAS)
+        await world.minutes(4)
+        # The grace of the first is over, that of the loss is not.
+        assert world.findings()[PULL]["lost_at"] == minute(3)
+        assert world.told() == []
+        await world.minutes(2)
+        (text,) = world.told()
+        assert "was deleted on Mon 12 Oct 2026, 06:03 UTC" in text
+        assert "Deleted by tomas.berg@northwind-retail.example" in text
+        assert "the activity log says so" in text
+
+
+async def test_an_entry_from_before_the_assignment_was_seen_again_names_nobody(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite, subscriptions=()) as world:
+        unassign(watch, gone, INES)
+        watch.azure.actions.restore(gone, INES, same_id=True)
+        await world.minutes(3)
+        await world.scan(MORNING + timedelta(minutes=4))
+        # The entry about Ines is there already, the one about Tomas comes too late.
+        watch.azure.activity_lag = timedelta(minutes=9)
+        unassign(watch, gone, TOMAS)
+        await world.scan(MORNING + timedelta(minutes=6))
+        await world.minutes(6)
+        (text,) = world.told()
+        assert "vanished after the scan of Mon 12 Oct 2026, 06:04 UTC" in text
+        assert "ines.novak" not in text
