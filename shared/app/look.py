@@ -391,15 +391,10 @@ def _with(snapshot: Snapshot, held: Sequence[tuple[str, RoleAssignment]]) -> Sna
         snapshot,
         access=replace(
             access,
-            assignments=(*access.assignments, *(_anywhere(one, snapshot) for _, one in held)),
+            assignments=(*access.assignments, *(one for _, one in held)),
             memberships=memberships,
         ),
     )
-
-
-def _anywhere(one: RoleAssignment, snapshot: Snapshot) -> RoleAssignment:
-    """An assignment that ARM gave for a scope reaches it, whatever management group it hangs on."""
-    return replace(one, listed_in=snapshot.access.listed)
 
 
 def _changed(finding: Finding, **fields: object) -> Finding:

@@ -12,7 +12,7 @@ import pytest
 
 from shared import app
 from simulator import Fault, az
-from simulator.access import RoleAssignment
+from simulator.access import ManagementGroup, RoleAssignment
 from simulator.azurite import Azurite
 
 from ..conftest import Watch, Wired, day, wired
@@ -298,6 +298,45 @@ async def test_a_grant_at_a_management_group_is_missed_by_the_scan(watch: Watch,
         text = await lost_unheard(world, MORNING + timedelta(hours=6))
         assert "can no longer pull images from northwindretail.azurecr.io" in text
         assert "Who deleted it is not known: no event told of it." in text
+
+
+async def test_what_a_management_group_gives_in_one_subscription_is_held_in_no_other(
+    watch: Watch, azurite: Azurite
+) -> None:
+    watch.advance(MORNING)
+    watch.azure.now = MORNING
+    tenant, held = watch.azure.tenant, pulls(watch)
+    staging = tenant.subscription("Northwind Staging").id
+    tenant.access.management_groups[0].subscriptions.remove(staging)
+    tenant.access.management_groups.append(ManagementGroup(name="staging", subscriptions=[staging]))
+    group = "/providers/Microsoft.Management/managementGroups/staging"
+    watch.azure.actions.assign(held.principal_id, "Reader", group, TOMAS)
+    vault = watch.azure.actions.assign(
+        held.principal_id, "Key Vault Secrets User", f"/subscriptions/{staging}/resourceGroups/rg-web-stage", TOMAS
+    )
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        unassign(watch, held)
+        unassign(watch, vault)
+        await world.minutes(12)
+        # Asked about the vault, ARM names the Reader of Staging, which would pull, too, but not in Production.
+        assert world.findings().keys() == {PULL, REMOVED}
+        (text,) = world.told()
+        assert "Cluster shop-prod can no longer pull images from northwindretail.azurecr.io" in text
+        await world.scan(MORNING + timedelta(hours=6))
+        assert world.findings().keys() == {PULL, REMOVED}
+
+
+async def test_what_a_new_management_group_gives_at_the_scope_itself_is_held(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    held = pulls(watch)
+    async with wired(watch, azurite) as world:
+        group = "/providers/Microsoft.Management/managementGroups/northwind"
+        watch.azure.actions.assign(held.principal_id, "AcrPull", group, TOMAS)
+        unassign(watch, held)
+        await world.minutes(12)
+        assert world.findings() == {}
+        assert world.told() == []
 
 
 async def test_a_registry_that_is_deleted_takes_its_grants_along_and_is_no_loss(watch: Watch, azurite: Azurite) -> None:
