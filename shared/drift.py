@@ -151,7 +151,7 @@ def held_ever(access: Access) -> Grants:
     for row in access.baseline:
         for member in row.via:
             groups.setdefault(member.lower(), []).append(row.assignment.principal_id)
-    every = (*access.assignments, *(row.assignment for row in access.baseline))
+    every = (*access.assignments, *(row.ever for row in access.baseline))
     memberships = [Membership(principal_id=one, groups=tuple(many)) for one, many in groups.items()]
     return grants(every, access.definitions, memberships)
 
@@ -199,7 +199,7 @@ def _judge(
 
     def gave(row: BaselineGrant) -> bool:
         role = roles.get(row.assignment.role_id)
-        if role is None or not reaches(row.assignment, need.scope):
+        if role is None or not reaches(row.ever, need.scope):
             return False
         return any(permits(role, action) for action in need.actions) or any(
             permits(role, action, data=True) for action in need.data_actions

@@ -300,6 +300,30 @@ async def test_a_grant_at_a_management_group_is_missed_by_the_scan(watch: Watch,
         assert "Who deleted it is not known: no event told of it." in text
 
 
+async def test_a_subscription_that_was_moved_out_of_its_management_group_is_told_once(
+    watch: Watch, azurite: Azurite
+) -> None:
+    watch.advance(MORNING)
+    watch.azure.now = MORNING
+    tenant, direct = watch.azure.tenant, pulls(watch)
+    group = tenant.access.management_groups[0]
+    watch.azure.actions.assign(direct.principal_id, "AcrPull", group.id, TOMAS)
+    tenant.access.remove(direct.id)
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        group.subscriptions.remove(tenant.subscription("Northwind Production").id)
+        tenant.access.version += 1
+        for hours in (6, 12, 18):
+            await world.scan(MORNING + timedelta(hours=hours))
+            await world.minutes(20)
+            assert {name: row["variant"] for name, row in world.findings().items()} == {PULL: "moved"}
+            assert len(world.told()) == 1
+        group.subscriptions.append(tenant.subscription("Northwind Production").id)
+        tenant.access.version += 1
+        await world.scan(MORNING + timedelta(hours=24))
+        assert world.findings() == {}
+
+
 async def test_what_a_management_group_gives_in_one_subscription_is_held_in_no_other(
     watch: Watch, azurite: Azurite
 ) -> None:
