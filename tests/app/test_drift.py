@@ -18,7 +18,7 @@ from simulator.azurite import Azurite
 from ..conftest import Watch, Wired, day, wired
 
 MORNING = day("2026-10-12T06:00")
-PULL, REMOVED = "aks_kubelet_cannot_pull", "role_assignment_deleted"
+PULL, REMOVED, REPLACED = "aks_kubelet_cannot_pull", "role_assignment_deleted", "aks_identity_replaced"
 TOMAS = "Tomas Berg"
 
 
@@ -417,6 +417,40 @@ async def test_a_deleted_cluster_takes_its_findings_along(watch: Watch, azurite:
         await world.minutes(8)
         assert world.findings() == {}
         assert world.told() == []
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["after it was rebuilt", "before it is rebuilt"])
+async def test_a_rebuilt_cluster_is_owed_what_the_old_one_held_though_nothing_is_left_of_that(
+    watch: Watch, azurite: Azurite, gone: bool
+) -> None:
+    await begin(watch)
+    cluster, actions = watch.azure.tenant.cluster("shop-prod"), watch.azure.actions
+    old = {cluster.principal_id, cluster.kubelet_object_id}
+    orphans = [one for one in watch.azure.tenant.access if one.principal_id in old]
+    pull = pulls(watch)
+    async with wired(watch, azurite) as world:
+        actions.delete_cluster(cluster, TOMAS)
+        if not gone:
+            actions.create_cluster(cluster, TOMAS)
+            await world.scan(MORNING + timedelta(hours=6))
+            await world.minutes(10)
+            actions.assign(cluster.kubelet_object_id, "AcrPull", pull.scope, TOMAS)
+        for one in orphans:
+            unassign(watch, one)
+        await world.minutes(10)
+        if gone:
+            actions.create_cluster(cluster, TOMAS)
+            actions.assign(cluster.kubelet_object_id, "AcrPull", pull.scope, TOMAS)
+            await world.minutes(2)
+        await world.scan(MORNING + timedelta(hours=12))
+        # The new cluster identity still has no Network Contributor.
+        assert world.findings()[REPLACED]["severity"] == "critical"
+        assert "another cluster identity, without what the old one held" in world.findings()[REPLACED]["title"]
+        for one in orphans:
+            if one is not pull:
+                actions.assign(cluster.principal_id, one.role, one.scope, TOMAS)
+        await world.scan(MORNING + timedelta(hours=18))
+        assert world.findings() == {}
 
 
 async def test_five_hundred_deletions_of_a_clean_up_are_one_card(watch: Watch, azurite: Azurite) -> None:
