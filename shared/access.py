@@ -201,7 +201,10 @@ class BaselineGrant:
     """
 
     assignment: RoleAssignment
+    """As it was last; what lists it is where it reaches."""
     first_seen: datetime
+    left: frozenset[str] = frozenset()
+    """Ids of the subscriptions that listed it once and, when they were read last, did not: it reaches them no more."""
     via: tuple[str, ...] = ()
     """Object ids of the watched identities that were ever seen in the group that holds it; empty if one holds it."""
     deleted_at: datetime | None = None
@@ -215,6 +218,13 @@ class BaselineGrant:
     def lost(self) -> bool:
         """Whether it is gone."""
         return self.deleted_at is not None
+
+    @property
+    def ever(self) -> RoleAssignment:
+        """The assignment, where it reaches or ever did."""
+        return (
+            replace(self.assignment, listed_in=self.assignment.listed_in | self.left) if self.left else self.assignment
+        )
 
     @property
     def loss(self) -> str:

@@ -38,9 +38,13 @@ def observe(
         if old is None:
             after[key] = BaselineGrant(assignment=row, first_seen=began, via=tuple(sorted(seen)))
         elif old.deleted_at is None or (began > old.deleted_at and _would_be_listed(row, read)):
+            # A subscription that was read and lacks it has left the management group; of others that is not known.
+            left = read if level(row.scope) is Level.MANAGEMENT_GROUP else ()
+            reach = row.listed_in | {one for one in old.assignment.listed_in if one.lower() not in left}
             after[key] = replace(
                 old,
-                assignment=_as_known(old.assignment, row),
+                assignment=replace(_as_known(old.assignment, row), listed_in=reach),
+                left=old.ever.listed_in - reach,
                 via=tuple(sorted(seen | set(old.via))),
                 deleted_at=None,
                 deleted_after=began if old.lost else old.deleted_after,
@@ -84,7 +88,6 @@ def standing(live: Iterable[RoleAssignment], grants: Grants) -> tuple[RoleAssign
 
 def _as_known(old: RoleAssignment, row: RoleAssignment) -> RoleAssignment:
     """A row as it was first written, if nothing but its spelling differs: each listing names roles by its own path."""
-    listed_in = row.listed_in | old.listed_in
     same = all(
         one.lower() == other.lower()
         for one, other in (
@@ -94,7 +97,7 @@ def _as_known(old: RoleAssignment, row: RoleAssignment) -> RoleAssignment:
             (old.principal_type, row.principal_type),
         )
     ) and (old.condition, old.condition_version) == (row.condition, row.condition_version)
-    return replace(old if same else row, id=old.id, listed_in=listed_in)
+    return replace(old if same else row, id=old.id)
 
 
 def _would_be_listed(assignment: RoleAssignment, read: Collection[str]) -> bool:

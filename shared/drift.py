@@ -151,7 +151,7 @@ def held_ever(access: Access) -> Grants:
     for row in access.baseline:
         for member in row.via:
             groups.setdefault(member.lower(), []).append(row.assignment.principal_id)
-    every = (*access.assignments, *(row.assignment for row in access.baseline))
+    every = (*access.assignments, *(row.ever for row in access.baseline))
     memberships = [Membership(principal_id=one, groups=tuple(many)) for one, many in groups.items()]
     return grants(every, access.definitions, memberships)
 
@@ -199,7 +199,7 @@ def _judge(
 
     def gave(row: BaselineGrant) -> bool:
         role = roles.get(row.assignment.role_id)
-        if role is None or not reaches(row.assignment, need.scope):
+        if role is None or not reaches(row.ever, need.scope):
             return False
         return any(permits(role, action) for action in need.actions) or any(
             permits(role, action, data=True) for action in need.data_actions
@@ -449,14 +449,14 @@ def again(snapshot: Snapshot) -> dict[tuple[str, str], Verdict]:
     now = held_now(access)
     definitions = {one.role_id: one for one in access.definitions}
     unread = {one.kind for one in snapshot.unread}
-    resting: dict[tuple[str, str], list[Verdict]] = {}
+    resting: dict[tuple[str, str], list[Judged]] = {}
     blind = set()
     for item in judged(snapshot):
         if isinstance(item, Blind):
             blind.add(item.cluster.id)
             continue
         for row in item.lost:
-            resting.setdefault((row.assignment.key, item.need.principal_id.lower()), []).append(item.now)
+            resting.setdefault((row.assignment.key, item.need.principal_id.lower()), []).append(item)
     people = watched(snapshot.clusters, surroundings(snapshot), access)
     nobody = Verdict.UNKNOWN if blurred(snapshot, snapshot.clusters) else Verdict.YES
 
@@ -465,10 +465,13 @@ def again(snapshot: Snapshot) -> dict[tuple[str, str], Verdict]:
         identity = people.get(holder)
         if identity is None:
             return nobody
-        if equivalent(now, holder, one, role):
+        needed = resting.get((one.key, holder), ())
+        # At a management group an equal grant need not reach what the lost one did: subscriptions move.
+        places = (one.scope, *(item.need.scope for item in needed))
+        if all(equivalent(now, holder, replace(one, scope=place), role) for place in places):
             return Verdict.YES
-        if needed := resting.get((one.key, holder)):
-            worst = min(needed)
+        if needed:
+            worst = min(item.now for item in needed)
             hidden = any(cluster.id in blind for cluster in identity.clusters)
             return worst if worst < Verdict.MAYBE else Verdict.UNKNOWN if hidden else Verdict.YES
         if row.via and now.complete(holder) and one.principal_id.lower() not in now.groups[holder]:

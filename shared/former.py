@@ -122,6 +122,14 @@ def successions(snapshot: Snapshot) -> tuple[Succession, ...]:
     return tuple(found)
 
 
+def owed(snapshot: Snapshot) -> frozenset[str]:
+    """The rows of the baseline, by lower-case assignment id, that a replaced principal held and the new one may lack.
+
+    They live until the new one holds them, whatever becomes of the old one.
+    """
+    return frozenset(row.assignment.key for one in successions(snapshot) for row in (*one.missing, *one.unclear))
+
+
 def _holds(now: Grants, holder: str, row: BaselineGrant, snapshot: Snapshot) -> bool | None:
     """Whether a principal holds what a row gave; None if that cannot be told."""
     one = row.assignment

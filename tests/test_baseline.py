@@ -122,6 +122,24 @@ def test_a_role_under_the_path_of_another_subscription_is_no_change_worth_writin
     assert look(known, elsewhere, began=minutes(5)) == known
 
 
+def test_where_a_management_group_reaches_is_what_was_read_last_and_where_it_ever_did_is_kept() -> None:
+    def listed(*names: str) -> RoleAssignment:
+        return row(scope=MG, listed_in=frozenset(names))
+
+    key = listed().key
+    known = look({}, listed(ONE, TWO))
+    known = look(known, listed(TWO), read=(TWO,), began=minutes(1))
+    assert (known[key].assignment, known[key].left) == (listed(ONE, TWO), frozenset()), "one was not read"
+    known = look(known, listed(TWO), began=minutes(2))
+    assert (known[key].assignment, known[key].left, known[key].ever) == (listed(TWO), {ONE}, listed(ONE, TWO))
+    assert look(known, listed(TWO), began=minutes(3)) == known
+    assert look(known, read=(ONE,), began=minutes(3)) == known, "what has left cannot miss it"
+    gone = look(known, began=minutes(3))[key]
+    assert (gone.lost, gone.ever) == (True, listed(ONE, TWO))
+    back = look(known, listed(ONE, TWO), began=minutes(4))[key]
+    assert (back.assignment, back.left) == (listed(ONE, TWO), frozenset())
+
+
 @pytest.mark.parametrize(
     "change",
     [{"condition": "@a", "condition_version": "2.0"}, {"principal_id": "other"}, {"principal_type": "Group"}],

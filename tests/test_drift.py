@@ -570,6 +570,22 @@ def test_a_subscription_that_leaves_its_management_group_loses_what_came_from_th
         assert "does not reach here any more" in found[rule].facts["evidence"][0]
 
 
+@every_need
+def test_a_grant_made_anew_at_a_management_group_that_was_left_makes_nothing_good(rule: str) -> None:
+    estate = whole({rule})
+    above = grant(rule, scope=MG, listed_in=frozenset({SUBSCRIPTION, OTHER}))
+    estate.live.append(above)
+    both = (SUBSCRIPTION, OTHER)
+    assert estate.scan(NOW, listed=both) == {}
+    estate.delete(above)
+    estate.live.append(grant(rule, scope=MG, listed_in=frozenset({OTHER})))
+    for day in (1, 2):
+        found = estate.scan(after(day), listed=both)
+        assert found[rule].severity is Severity.CRITICAL
+    estate.live.append(grant(rule))
+    assert estate.scan(after(3), listed=both) == {}
+
+
 def test_a_loss_whose_other_half_is_hidden_is_not_forgotten_for_the_half_that_is_mended() -> None:
     theirs = Registry(
         id=f"/subscriptions/{OTHER}/resourceGroups/x/providers/Microsoft.ContainerRegistry/registries/theirs",

@@ -246,7 +246,7 @@ def _registry_subscriptions(
     holders = kubelets | groups
     rows = [
         *(one for one in access.assignments if one.principal_id.lower() in holders),
-        *(row.assignment for row in remembered if not kubelets.isdisjoint(row.holders)),
+        *(row.ever for row in remembered if not kubelets.isdisjoint(row.holders)),
     ]
     own = {subscription_of(row.scope) for row in rows}
     above = [row for row in rows if level(row.scope) in (Level.ROOT, Level.MANAGEMENT_GROUP)]

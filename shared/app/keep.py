@@ -101,8 +101,7 @@ def remembered(snapshot: Snapshot, reading: Reading, gone: Iterable[str]) -> dic
         held for one in hazy if (before := snapshot.former.get(one.id.lower())) for held in former.principals(before)
     }
     blurred = drift.blurred(snapshot, ()) or any(one.id.lower() not in snapshot.former for one in hazy)
-    # The grants of a principal that was replaced live until the new one holds them, whatever becomes of the old one.
-    owed = {row.assignment.key for one in former.successions(snapshot) for row in (*one.missing, *one.unclear)}
+    owed = former.owed(snapshot)
     after = {}
     for row in snapshot.access.baseline:
         unwatched = not blurred and not any(one in reading.watched or one in sheltered for one in row.holders)

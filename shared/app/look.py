@@ -295,7 +295,7 @@ class _Look:
         after += [one for one in self._stored.findings if one.fingerprint not in {each.fingerprint for each in after}]
         after = _grouped(after)
         policy = replace(self._settings.policy, silences=self._stored.others.silences)
-        kept = self._remembered(snapshot, grants, clusters, concerned)
+        kept = self._remembered(snapshot, grants, clusters)
         self._check()
         # The findings first: an event that is dealt with again after a kill looks only at what is new to the baseline.
         await self._tables.save_findings(self._tenant_id, changes(self._stored, after, self._now, policy))
@@ -428,12 +428,13 @@ class _Look:
             return _changed(finding, not_before=self._now + _RETRY)
         return _changed(finding, pending=False, unconfirmed=failure)
 
-    def _remembered(
-        self, snapshot: Snapshot, grants: Grants, clusters: Mapping[str, ClusterRow], concerned: Collection[str]
-    ) -> Grants:
-        """The baseline after this look: what is settled is forgotten, if every cluster behind it was looked at."""
-        done = drift.settled(snapshot)
-        elsewhere = {one for key, row in clusters.items() if key not in concerned for one in row.principals}
+    def _remembered(self, snapshot: Snapshot, grants: Grants, clusters: Mapping[str, ClusterRow]) -> Grants:
+        """The baseline after this look: what is settled is forgotten, if every cluster behind it was read."""
+        done = drift.settled(snapshot) - former.owed(snapshot)
+        read = {one.id.lower() for one in snapshot.clusters}
+        # What a cluster was counts as well: one that is gone now may be made anew before the next scan.
+        unread = [row for key, row in clusters.items() if key not in read]
+        elsewhere = {one for row in unread for one in (*row.principals, *former.principals(row.former))}
         return {name: row for name, row in grants.items() if name not in done or elsewhere & set(row.holders)}
 
 
@@ -494,15 +495,10 @@ def _with(snapshot: Snapshot, held: Sequence[tuple[str, RoleAssignment]]) -> Sna
         snapshot,
         access=replace(
             access,
-            assignments=(*access.assignments, *(_anywhere(one, snapshot) for _, one in held)),
+            assignments=(*access.assignments, *(one for _, one in held)),
             memberships=memberships,
         ),
     )
-
-
-def _anywhere(one: RoleAssignment, snapshot: Snapshot) -> RoleAssignment:
-    """An assignment that ARM gave for a scope reaches it, whatever management group it hangs on."""
-    return replace(one, listed_in=snapshot.access.listed)
 
 
 def _changed(finding: Finding, **fields: object) -> Finding:

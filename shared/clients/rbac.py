@@ -140,7 +140,10 @@ class Rbac:
         return found, []
 
     async def list_held_at(self, scope: str, principal_id: str) -> list[RoleAssignment]:
-        """What a principal holds at a scope now: its own, inherited ones, and those of its groups, nested or not."""
+        """What a principal holds at a scope now: its own, inherited ones, and those of its groups, nested or not.
+
+        What hangs on a management group surely reaches the subscription of the scope; the answer tells of no other.
+        """
         client = self._arm.client(AuthorizationManagementClient, _NOWHERE)
         async with client, self._arm.reading(RoleAssignment, scope, READER):
             listing = client.role_assignments.list_for_scope(
@@ -150,7 +153,7 @@ class Rbac:
                 filter=f"atScope() and assignedTo('{principal_id.replace(chr(39), chr(39) * 2)}')",
                 listing=True,
             )
-            return [role_assignment(item) async for item in listing]
+            return [role_assignment(item, subscription_of(scope)) async for item in listing]
 
     async def get_definition(self, role_definition_id: str) -> RoleDefinition:
         """One role by its id; raises NotFoundError when ARM says that there is none."""

@@ -171,7 +171,8 @@ def grant_row(grant: BaselineGrant) -> Row:
         "scope": cut(one.scope),
         "condition": cut(one.condition),
         "condition_version": one.condition_version,
-        **_spread("listed_in", sorted(one.listed_in)),
+        **_spread("listed_in", sorted(grant.ever.listed_in)),
+        **_spread("left", sorted(grant.left)),
         **_spread("via", grant.via),
         "first_seen": date_text(grant.first_seen),
         "deleted_at": date_text(grant.deleted_at),
@@ -183,6 +184,7 @@ def grant_row(grant: BaselineGrant) -> Row:
 def grant_of(row: Mapping[str, Any]) -> BaselineGrant:
     """A row as a grant of the baseline; raises one of UNCLEAR for a row that is none."""
     by = json.loads(row.get("deleted_by") or "null")
+    left = frozenset(_gathered(row, "left"))
     return BaselineGrant(
         assignment=RoleAssignment(
             id=string(row["id"]),
@@ -192,9 +194,10 @@ def grant_of(row: Mapping[str, Any]) -> BaselineGrant:
             scope=string(row["scope"]),
             condition=string(row.get("condition", "")),
             condition_version=string(row.get("condition_version", "")),
-            listed_in=frozenset(_gathered(row, "listed_in")),
+            listed_in=frozenset(_gathered(row, "listed_in")) - left,
         ),
         first_seen=required(row["first_seen"]),
+        left=left,
         via=tuple(_gathered(row, "via")),
         deleted_at=_past(row.get("deleted_at")),
         deleted_after=_past(row.get("deleted_after")),

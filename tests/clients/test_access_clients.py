@@ -72,6 +72,7 @@ async def test_what_a_principal_holds_at_a_scope_counts_its_groups(retailer: Wat
     async with retailer.clients(storage=False) as clients:
         held = await clients.rbac.list_held_at(registry, kubelet)
         assert [one.principal_type for one in held] == ["Group"]
+        assert {one.listed_in for one in held} == {frozenset({production(retailer)})}
         with pytest.raises(ReadError, match="HTTP 400"):
             await clients.rbac.list_held_at(registry, "' or 1 eq 1 or '")
         with pytest.raises(NotFoundError):

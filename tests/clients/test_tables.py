@@ -238,6 +238,9 @@ GRANTS = {
     "of a group that everybody is in": BaselineGrant(
         assignment=row(scope=MG, listed_in=frozenset(LONG)), first_seen=NOW, via=LONG
     ),
+    "at a management group that a subscription has left": BaselineGrant(
+        assignment=row(scope=MG, listed_in=frozenset({ONE})), first_seen=NOW, left=frozenset({TWO})
+    ),
     "missed": BaselineGrant(assignment=row(), first_seen=NOW, deleted_at=LATER, deleted_after=NOW),
     "deleted by somebody": BaselineGrant(
         assignment=row(),
@@ -262,6 +265,14 @@ async def test_a_grant_comes_back_as_it_was_written(azurite: Azurite, name: str)
         assert await store.save_grants(known, known) == 0
     (stored,) = azurite.rows("baseline")
     assert (stored["PartitionKey"], stored["RowKey"]) == ("grant", key(one.assignment.id.upper()))
+
+
+def test_a_grant_that_an_older_version_wrote_reaches_wherever_it_was_ever_listed() -> None:
+    made = grant_row(GRANTS["at a management group that a subscription has left"])
+    del made["left"]
+    assert grant_of(made) == BaselineGrant(assignment=row(scope=MG, listed_in=frozenset({ONE, TWO})), first_seen=NOW), (
+        "and an older version reads the rows of this one the same way"
+    )
 
 
 IDENTITY = f"/subscriptions/{ONE}/resourcegroups/workloads/providers/microsoft.managedidentity/userassignedidentities"
@@ -357,6 +368,7 @@ async def test_a_restored_grant_keeps_nothing_of_its_loss(azurite: Azurite) -> N
         {"condition": 1.5},
         {"via": 7},
         {"listed_in": 7},
+        {"left": 7},
     ],
 )
 async def test_an_edited_grant_is_nothing_and_hides_no_other(azurite: Azurite, edited: dict[str, Any]) -> None:
