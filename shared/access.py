@@ -287,6 +287,17 @@ def subscription_of(scope: str) -> str:
     return segments[1] if segments[0] == "subscriptions" and len(segments) > 1 else ""
 
 
+def one_line(condition: str) -> str:
+    """The condition of a role assignment on one line; white space outside its literals means nothing.
+
+    The portal writes them on many lines, and a command is one:
+    https://learn.microsoft.com/azure/role-based-access-control/conditions-format
+    """
+    return _SPACE.sub(lambda match: match[1] or " ", condition).strip()
+
+
+_SPACE = re.compile(r"('(?:[^'\\]|\\.)*')|\s+")
+
 _ASSIGNMENT = re.compile(r"(.*)/providers/microsoft\.authorization/roleassignments/[^/]+/?", re.IGNORECASE | re.DOTALL)
 
 

@@ -240,12 +240,11 @@ def _runbook(rule: Rule, finding: Finding, limit: int, *, advise: bool) -> list[
         if not lines:
             continue
         items.append(paragraph(runs(label, weight="bolder"), spacing="small"))
-        # A command that was cut could do something else than meant.
-        fitting = [
-            runs(line, mono=True, size="small", limit=limit) for line in lines if len(visible(line, limit + 1)) <= limit
-        ]
+        # A command that was cut, or whose letters were written out, could do something else than meant.
+        fitting = [runs(line, mono=True, size="small", limit=limit) for line in lines if visible(line, limit) == line]
         if len(fitting) < len(lines):
-            fitting = [runs("The command is too long for a card.", size="small", subtle=True)]
+            said = "The command is too long for a card, or holds characters that a card cannot show."
+            fitting = [runs(said, size="small", subtle=True)]
         block = [paragraph(line, spacing="small" if number else "none") for number, line in enumerate(fitting)]
         items.append({"type": "Container", "style": "emphasis", "spacing": "small", "items": block})
     if runbook.caveat:

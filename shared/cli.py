@@ -318,7 +318,8 @@ def _print(form: str, findings: Sequence[Finding], now: datetime, silences: Sequ
     if form == "csv":
         write_csv(findings, file)
     elif form == "json":
-        plain = (file.encoding or "").lower().replace("-", "") != "utf8"
+        # A terminal would obey control characters that a name holds.
+        plain = (file.encoding or "").lower().replace("-", "") != "utf8" or file.isatty()
         json.dump([record(finding) for finding in findings], file, indent=2, ensure_ascii=plain)
         file.write("\n")
     else:

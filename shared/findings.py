@@ -270,7 +270,8 @@ def _tree(path: str) -> list[str]:
 
 def _merge(old: Finding, seen: Finding, now: datetime) -> Finding:
     """The stored finding with what is seen now; a problem that comes back starts its story again."""
-    if old.accepted and seen.variant in ("never", "left", "moved"):
+    before = old.resolved_at and seen.lost_at and seen.lost_at <= old.resolved_at
+    if old.accepted and (before or seen.variant in ("never", "left", "moved")):
         # Somebody said that the right is not needed; only what is held again and lost again is news.
         return old
     if not old.open:

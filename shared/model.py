@@ -231,9 +231,15 @@ class Unread:
     """Whether the same read may succeed the next time (a fault, not a refusal)."""
 
     @property
+    def place(self) -> str:
+        """The subscription that it lies in, or its own scope above one: hundreds of single resources are one gap."""
+        segments = self.scope.split("/")
+        return "/".join(segments[:3]) if segments[1:2] and segments[1].lower() == "subscriptions" else self.scope
+
+    @property
     def key(self) -> str:
         """What makes two unread sources of two scans the same one."""
-        return f"{self.kind.__name__} {self.scope.lower()}"
+        return f"{self.kind.__name__} {self.place.lower()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,5 +358,7 @@ class Snapshot:
     unread: tuple[Unread, ...] = ()
     unread_before: frozenset[str] = frozenset()
     """Keys of what the scan before this one could not read."""
+    unread_unnamed: bool = False
+    """Whether there were more of them than its row could name; then any may have been."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """How many of each were read: applications, service_principals, subscriptions, clusters."""

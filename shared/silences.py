@@ -116,8 +116,10 @@ def silenced(finding: Finding, now: datetime, silences: Sequence[Silence]) -> Si
 
 
 def count(findings: Sequence[Finding], now: datetime, silences: Sequence[Silence]) -> int:
-    """How many open findings are muted now."""
-    return sum(1 for one in findings if one.open and silenced(one, now, silences)) if silences else 0
+    """How many open findings are muted now, with those that a muted one includes and so nobody hears of either."""
+    muted = [one for one in findings if one.open and silenced(one, now, silences)] if silences else []
+    names = {name for one in muted for name in (one.fingerprint, *one.includes)}
+    return sum(1 for one in findings if one.open and one.fingerprint in names)
 
 
 def ended(finding: Finding, now: datetime, silences: Sequence[Silence]) -> datetime | None:

@@ -318,7 +318,7 @@ def test_the_advice_that_is_the_same_for_all_is_given_once():
 
 def test_a_command_that_is_too_long_is_left_out_whole():
     text = lines(one(alert([entry(finding(facts={**finding().facts, "resource_group": "x" * 700}))])))
-    assert "The command is too long for a card." in text
+    assert any(line.startswith("The command is too long for a card") for line in text)
     assert not [line for line in text if "…" in line and line.startswith("az ")]
 
 

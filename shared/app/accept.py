@@ -49,8 +49,9 @@ async def accept(
         forgotten = {one.lower() for one in ([lost] if isinstance(lost, str) else lost)}
         known = await tables.list_grants()
         lease.check()
-        await tables.save_grants(known, {name: row for name, row in known.items() if name not in forgotten})
         after = [closed if one is finding else one for one in stored.findings]
         policy = replace(settings.policy, silences=stored.others.silences)
+        # The finding first: a run that is killed in between must not leave a loss forgotten that nobody accepted.
         await tables.save_findings(tenant_id, changes(stored, after, now, policy))
+        await tables.save_grants(known, {name: row for name, row in known.items() if name not in forgotten})
     return closed

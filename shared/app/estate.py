@@ -195,6 +195,7 @@ async def read_entra(
         known=frozenset(known),
         unread=(*estate.unread, *applications.unread, *principals.unread, *deleted.unread),
         unread_before=frozenset(last.unread) if last else frozenset(),
+        unread_unnamed=bool(last and last.unnamed),
         counts={
             "subscriptions": len(estate.subscriptions),
             "clusters": len(estate.clusters),

@@ -330,6 +330,8 @@ class _Look:
         )
         partial = {key for key in (last.unread if last else ()) if key.startswith(f"{RoleAssignment.__name__} ")}
         whole = {one for one in scopes if f"{RoleAssignment.__name__} /subscriptions/{one}" not in partial}
+        if last and last.unnamed:
+            whole = set()
         access = replace(reading.access, listed=listed | whole, baseline=tuple(grants.values()))
         # What the last scan could not list is as little known to this look.
         unlisted = [

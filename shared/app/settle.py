@@ -66,7 +66,7 @@ async def settle(clients: Clients, settings: Settings, now: datetime, tenant_id:
                 await look_again(clients, settings, now, tenant_id, stored, ready, inbox, lease.check)
                 due, _ = await tables.list_waiting(tenant_id)
                 ready = {one.fingerprint for one in due if not one.not_before or one.not_before <= now}
-            run = _Settling(clients, tables, settings, now, tenant_id, ready, kept, lease.check)
+            run = _Settling(clients, tables, settings, now, tenant_id, ready, lease.check)
             return await run.all()
     except LeaseError as error:
         log.info("left to the next tick: %s", error)
@@ -97,7 +97,6 @@ class _Settling:
         now: datetime,
         tenant_id: str,
         ready: set[str],
-        kept: Sequence[Appointment],
         check: Callable[[], None],
     ) -> None:
         self._clients = clients
@@ -108,7 +107,7 @@ class _Settling:
         self._now = now
         self._tenant_id = tenant_id
         self._ready = ready
-        self._kept = kept
+        self._kept: list[Appointment] = []
         self._check = check
         self._stored = Stored()
         self._failed: dict[str, float] = {}
@@ -118,6 +117,9 @@ class _Settling:
     async def all(self) -> Settled:
         """Tell every receiver what it should hear, then put the due rows right."""
         self._stored = await self._tables.list_findings(self._tenant_id)
+        # What another run kept before this one had the lease is planned anew already.
+        planned = self._stored.others.appointments.values()
+        self._kept = [one for one in planned if not one.at or one.at <= self._now]
         self._policy = replace(self._policy, silences=self._stored.others.silences)
         last = await self._tables.last_scan(self._now)
         coverage = _coverage(last, silences.count(self._stored.findings, self._now, self._policy.silences))
@@ -316,6 +318,7 @@ class _Settling:
 def _coverage(last: ScanRow | None, silenced: int) -> card.Coverage:
     if last is None:
         return card.Coverage(silenced=silenced)
-    return card.Coverage(
-        finished=last.finished, counts=last.counts, unread=tuple(last.unread.values()), silenced=silenced
-    )
+    unread = [text or name for name, text in last.unread.items()]
+    if last.unnamed:
+        unread.append(f"and {last.unnamed} more")
+    return card.Coverage(finished=last.finished, counts=last.counts, unread=tuple(unread), silenced=silenced)

@@ -15,7 +15,7 @@ from typing import Any
 from azure.mgmt.monitor.aio import MonitorManagementClient
 
 from .. import sources
-from ..access import Caller, Deletion, RoleAssignment, last_segment
+from ..access import Caller, Deletion, RoleAssignment, last_segment, one_line
 from .http import Arm
 
 READER = sources.ACTIVITY.permission
@@ -60,7 +60,7 @@ def deletion(item: Any) -> Deletion | None:
             principal_type=_text(inner.get("principaltype") or ""),
             role_definition_id=_text(inner["roledefinitionid"]),
             scope=_text(inner["scope"]),
-            condition=_text(inner.get("condition") or ""),
+            condition=one_line(_text(inner.get("condition") or "")),
             condition_version=_text(inner.get("conditionversion") or ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -24,6 +24,7 @@ from azure.core.exceptions import (
     DecodeError,
     HttpResponseError,
     ServiceResponseError,
+    ServiceResponseTimeoutError,
 )
 from azure.core.pipeline import PipelineRequest, PipelineResponse, policies
 from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
@@ -162,9 +163,28 @@ def session(patience: Patience) -> aiohttp.ClientSession:
 
 def transport(pool: aiohttp.ClientSession, patience: Patience) -> AioHttpTransport:
     """azure-core's transport over that pool, which it may use and not close."""
-    return AioHttpTransport(
-        session=pool, session_owner=False, connection_timeout=patience.connect, read_timeout=patience.read
+    return _Bounded(
+        patience.total,
+        session=pool,
+        session_owner=False,
+        connection_timeout=patience.connect,
+        read_timeout=patience.read,
     )
+
+
+class _Bounded(AioHttpTransport):  # type: ignore[misc] # azure-core's type is Any
+    """A transport whose requests come to an end: a body that trickles for ever passes every read timeout."""
+
+    def __init__(self, total: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._total = total
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        try:
+            async with asyncio.timeout(self._total):
+                return await super().send(request, **options)
+        except TimeoutError as error:
+            raise ServiceResponseTimeoutError(f"no whole answer within {self._total:.0f} s") from error
 
 
 def retry_options(patience: Patience) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import msgspec
 from azure.mgmt.authorization.v2022_04_01.aio import AuthorizationManagementClient
 
 from .. import sources
-from ..access import Permission, RoleAssignment, RoleDefinition, last_segment, subscription_of
+from ..access import Permission, RoleAssignment, RoleDefinition, last_segment, one_line, subscription_of
 from ..model import TENANT, Unread
 from .http import Arm, ReadError
 
@@ -58,7 +58,7 @@ def role_assignment(item: Any, listed_in: str = "") -> RoleAssignment:
         principal_type=intern(given.principal_type or ""),
         role_definition_id=intern(given.role_definition_id),
         scope=given.scope,
-        condition=given.condition or "",
+        condition=one_line(given.condition or ""),
         condition_version=given.condition_version or "",
         listed_in=frozenset({listed_in}) if listed_in else frozenset(),
     )

@@ -11,13 +11,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ..access import BaselineGrant, Caller, RoleAssignment
 from ..findings import Finding, Notice, Past, Reason, Status
 from ..model import Former, Owner, Replaced, Severity
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 SCHEMA = 1
 """Raised when a row's meaning changes; rows of a higher number are left alone."""
@@ -28,10 +30,11 @@ TEXT = 32_768
 UNCLEAR = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What reading a row raises that somebody edited."""
 
-_UNREAD = 100
-"""How many unread sources a scan's row names."""
-_REASON = 200
-"""How much of each reason."""
+_LINE = 1_000
+"""The longest line of a finding's history."""
+
+_REASONS = (200, 40, 0)
+"""How much of each reason a scan's row keeps where there are many."""
 
 Row = dict[str, Any]
 
@@ -57,6 +60,8 @@ class ScanRow:
     counts: Mapping[str, int]
     unread: Mapping[str, str]
     """Unread.key to what it says."""
+    unnamed: int = 0
+    """How many more were unread than the row has room to name."""
     partial: bool = False
 
 
@@ -276,7 +281,7 @@ def finding_row(tenant_id: str, finding: Finding) -> Row:
         "variant": finding.variant,
         "expires_on": date_text(finding.expires_on),
         "superseded_on": date_text(finding.superseded_on),
-        "includes": json_text(finding.includes),
+        "includes": json_text(_fitting(finding.includes)),
         "owners": _owners_text(finding.owners),
         "team": finding.team,
         "team_note": cut(finding.team_note),
@@ -289,7 +294,9 @@ def finding_row(tenant_id: str, finding: Finding) -> Row:
         "unconfirmed": cut(finding.unconfirmed),
         "accepted": cut(finding.accepted),
         "announced": json_text([_notice_row(notice) for notice in finding.announced]),
-        "history": json_text([[date_text(one.when), one.what] for one in finding.history]),
+        "history": json_text(
+            _fitting([[date_text(one.when), one.what[:_LINE]] for one in finding.history[::-1]])[::-1]
+        ),
         "published": date_text(finding.published),
         "revision": finding.revision,
     }
@@ -404,6 +411,7 @@ def due_of(row: Mapping[str, Any]) -> Due:
 
 def scan_row(scan: ScanRow) -> Row:
     """A finished scan as a row; reversed time makes the newest row the first."""
+    unread = _unread(scan.unread)
     return {
         "PartitionKey": "scan",
         "RowKey": scan_key(scan.finished),
@@ -412,7 +420,8 @@ def scan_row(scan: ScanRow) -> Row:
         "finished": date_text(scan.finished),
         "tenant_id": scan.tenant_id,
         "counts": json_text(scan.counts),
-        "unread": json_text({name: text[:_REASON] for name, text in list(scan.unread.items())[:_UNREAD]}),
+        "unread": json_text(unread),
+        "unnamed": scan.unnamed + len(scan.unread) - len(unread),
         "partial": scan.partial,
     }
 
@@ -430,8 +439,18 @@ def scan_of(row: Mapping[str, Any]) -> ScanRow:
         tenant_id=string(row["tenant_id"]),
         counts={name: int(number) for name, number in json.loads(string(row["counts"])).items()},
         unread={name: string(text) for name, text in json.loads(string(row["unread"])).items()},
+        unnamed=int(row.get("unnamed") or 0),
         partial=bool(row.get("partial")),
     )
+
+
+def _unread(unread: Mapping[str, str]) -> Mapping[str, str]:
+    """As many unread sources as fit a property, in the order of their names, with as much of their reasons as does."""
+    for size in _REASONS:
+        kept = {name: unread[name][:size] for name in sorted(unread)}
+        if _fits(_json(kept)):
+            return kept
+    return dict(_fitting(list(kept.items())))
 
 
 def etag_of(row: Mapping[str, Any]) -> str:
@@ -462,6 +481,13 @@ def _json(value: object) -> str:
 
 def _fits(text: str) -> bool:
     return len(text.encode("utf-16-le", "surrogatepass")) <= 2 * TEXT
+
+
+def _fitting(values: Sequence[_T]) -> Sequence[_T]:
+    """The first ones of a list, as many as fit a property."""
+    while not _fits(_json(values)):
+        values = values[: len(values) * 3 // 4]
+    return values
 
 
 _SIZES = (200, 50, 10, 3)

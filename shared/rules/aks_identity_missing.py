@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..access import UserAssignedIdentity
 from ..drift import doubt
@@ -33,7 +33,8 @@ _GRANTS = (
         fix="az identity create --subscription {identity_subscription} --resource-group {identity_group} "
         "--name {identity_name}",
         durable="Put a delete lock on the identity, and keep it in the code that makes the cluster.",
-        caveat=f"{_GRANTS} Then give it to the cluster: az aks update --assign-identity, or --assign-kubelet-identity, "
+        caveat=f"{_GRANTS} Then give it to the cluster: az aks update --enable-managed-identity "
+        "--assign-identity, or --assign-kubelet-identity, "
         "which re-images all nodes.",
     ),
     variants={
@@ -44,7 +45,7 @@ _GRANTS = (
             "not.",
             confirm=_CONFIRM,
             fix="az aks update --subscription {subscription} --resource-group {resource_group} --name {cluster} "
-            "{assign_option} {identity_id}",
+            "{assign_options} {identity_id}",
             durable="Put a delete lock on the identity, and keep it in the code that makes the cluster.",
             caveat=f"{_GRANTS} Changing the kubelet identity re-images all nodes.",
         ),
@@ -60,9 +61,11 @@ def aks_identity_missing(snapshot: Snapshot) -> Iterator[Hit]:
         if cluster.provisioning_state.lower() in ("creating", "deleting"):
             yield doubt(cluster, "", "the cluster is being made or deleted")
             continue
-        given = [("cluster identity", "--assign-identity", one) for one in cluster.identities]
+        given: list[tuple[str, Sequence[str], UserAssignedIdentity]] = [
+            ("cluster identity", ("--enable-managed-identity", "--assign-identity"), one) for one in cluster.identities
+        ]
         if cluster.kubelet:
-            given.append(("kubelet identity", "--assign-kubelet-identity", cluster.kubelet))
+            given.append(("kubelet identity", ("--assign-kubelet-identity",), cluster.kubelet))
         for what, option, shown in given:
             found = known.get(shown.id.lower())
             gone = shown.id.lower() in snapshot.access.gone
@@ -77,7 +80,9 @@ def aks_identity_missing(snapshot: Snapshot) -> Iterator[Hit]:
                 yield _hit(cluster, what, option, shown, "remade", title)
 
 
-def _hit(cluster: ManagedCluster, what: str, option: str, shown: UserAssignedIdentity, variant: str, title: str) -> Hit:
+def _hit(
+    cluster: ManagedCluster, what: str, options: Sequence[str], shown: UserAssignedIdentity, variant: str, title: str
+) -> Hit:
     parts = shown.id.split("/")
     return Hit(
         resource_id=cluster.id,
@@ -94,7 +99,7 @@ def _hit(cluster: ManagedCluster, what: str, option: str, shown: UserAssignedIde
             "identity_group": parts[4] if len(parts) > 4 else "",
             "identity_name": shown.name,
             "client_id": shown.client_id,
-            "assign_option": option,
+            "assign_options": list(options),
         },
         variant=variant,
     )

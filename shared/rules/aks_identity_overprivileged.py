@@ -28,11 +28,11 @@ BROAD = {one.role_id: one for one in (OWNER, CONTRIBUTOR, ACCESS)}
         "have been enough.",
         confirm="az role assignment list --assignee {principal_id} --scope {scope} --include-inherited "
         "--include-groups --fill-principal-name false -o table",
-        fix="az role assignment delete --ids {assignment}",
-        durable="Grant the narrow role at the narrow scope first: Contributor on the node resource group, Network "
-        "Contributor on the subnet, AcrPull on the registry.",
-        caveat="Grant the narrow roles before you delete the broad one: python -m shared impact shows what rests on "
-        "it. A group's assignment is that of all its members.",
+        fix="python -m shared impact --assignment {assignment}\naz role assignment delete --ids {assignment}",
+        durable="Narrow roles at narrow scopes: Contributor on the node resource group, Network Contributor on the "
+        "subnet, AcrPull on the registry.",
+        caveat="What the first command names rests on this assignment: grant the narrow roles for it, wait ten "
+        "minutes, and only then delete the broad one. A group's assignment is that of all its members.",
     ),
     docs="https://learn.microsoft.com/azure/aks/concepts-identity",
 )

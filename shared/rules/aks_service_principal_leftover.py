@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..access import RoleAssignment
 from ..former import Leftover, leftovers
-from ..model import Application, ManagedCluster, ServicePrincipal, Severity, Snapshot
+from ..model import TENANT, Application, ManagedCluster, ServicePrincipal, Severity, Snapshot
 from ..rule import Hit, Runbook, date_text, rule
 
 _GENERAL = Runbook(
@@ -30,6 +30,7 @@ _GENERAL = Runbook(
 
 @rule(
     reads=(ManagedCluster, Application, ServicePrincipal, RoleAssignment),
+    absence=(ManagedCluster,),
     severity=Severity.INFO,
     severities="info",
     title="A converted cluster has left its service principal behind",
@@ -84,6 +85,8 @@ def aks_service_principal_leftover(snapshot: Snapshot) -> Iterator[Hit]:
                     *_left(one),
                 ],
             },
+            # Any cluster that was not read may still run on the service principal; its old nodes are this one's.
+            absent_in=cluster.id if one.pools else TENANT,
             variant="nodes" if one.pools else "" if alive else "assignments",
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..access import subscription_of
 from ..model import TENANT, Severity, Snapshot, Unread
 from ..rule import Hit, Runbook, rule
 from ..sources import APPLICATIONS, CLUSTERS, SUBSCRIPTIONS, told_as
@@ -30,9 +29,13 @@ from ..sources import APPLICATIONS, CLUSTERS, SUBSCRIPTIONS, told_as
 def scan_scope_unreadable(snapshot: Snapshot) -> Iterator[Hit]:
     """A source could not be read in full: refused, or failing for the second scan in a row."""
     told: dict[tuple[str, str], list[Unread]] = {}
+    once = set()
     for unread in snapshot.unread:
-        if not unread.passing or unread.key in snapshot.unread_before:
-            told.setdefault((told_as(unread.kind), _place(unread.scope)), []).append(unread)
+        name = (told_as(unread.kind), unread.place)
+        if not unread.passing or snapshot.unread_unnamed or unread.key in snapshot.unread_before:
+            told.setdefault(name, []).append(unread)
+        else:
+            once.add(name)
     lost = {scope.lower() for source, scope in told if source in _AZURE}
     nothing = all(subscription.id.lower() in lost for subscription in snapshot.subscriptions)
     for (source, scope), unreads in told.items():
@@ -52,11 +55,9 @@ def scan_scope_unreadable(snapshot: Snapshot) -> Iterator[Hit]:
             },
             severity=Severity.CRITICAL if blind else Severity.WARNING,
         )
-
-
-def _place(scope: str) -> str:
-    """The subscription of a single resource that was not read: a refusal there is told once, not for each of them."""
-    return "/".join(scope.split("/")[:3]) if subscription_of(scope) else scope
+    for source, scope in once - told.keys():
+        doubt = "it failed once, which opens no finding and resolves none"
+        yield Hit(resource_id=scope, resource_name=scope, key=source, title="", facts={}, doubt=doubt)
 
 
 _AZURE = (CLUSTERS.told_as, SUBSCRIPTIONS.told_as)
