@@ -41,6 +41,8 @@ class Coverage:
     finished: datetime | None = None
     counts: Mapping[str, int] | None = None
     unread: tuple[str, ...] = ()
+    unnamed: int = 0
+    """What else was not read."""
     silenced: int = 0
     """Open findings that a silence mutes."""
 
@@ -309,7 +311,9 @@ def coverage_text(coverage: Coverage) -> str:
         text += f"; {coverage.silenced} silenced"
     if not coverage.unread:
         return f"{text}; nothing was left unread."
-    return f"{text}. NOT read: {'; '.join(coverage.unread[:5])}" + (" …" if len(coverage.unread) > 5 else "")
+    named = "; ".join(coverage.unread[:5])
+    more = len(coverage.unread[5:]) + coverage.unnamed
+    return f"{text}. NOT read: {named}" + (f"; and {more} more" if more else "")
 
 
 def whose(finding: Finding) -> str:

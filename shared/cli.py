@@ -22,7 +22,7 @@ from .preflight import STORELESS
 from .report import iso, record, write_csv
 from .rule import date_text
 from .settings import Settings, SettingsError
-from .silences import LONGEST, Silence, count, problem, silence, silenced
+from .silences import LONGEST, Silence, muting, problem, silence
 from .text import amounts, visible
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _wanted(finding: Finding, options: argparse.Namespace) -> bool:
 
 
 def _muted(findings: Sequence[Finding], now: datetime, silences: Sequence[Silence]) -> str:
-    number = count(findings, now, silences)
+    number = len(muting(findings, now, silences))
     return f", {number} of them silenced" if number else ""
 
 
@@ -335,6 +335,7 @@ def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
     colours = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
     table = Table(box=None, pad_edge=False, header_style="bold")
     closed = not all(one.open for one in findings)
+    quiet = muting(findings, now, silences)
     table.add_column("FINGERPRINT", no_wrap=True)
     for heading in ("SEVERITY", *(["STATUS"] if closed else []), "FINDING", "END", "OWNER"):
         table.add_column(heading, overflow="fold")
@@ -345,7 +346,7 @@ def _table(findings: Sequence[Finding], now: datetime, silences: Sequence[Silenc
         table.add_row(
             Text(one.fingerprint[:DIGITS]),
             Text(
-                one.severity.label + (" (silenced)" if one.open and silenced(one, now, silences) else ""),
+                one.severity.label + (" (silenced)" if one.fingerprint in quiet else ""),
                 style=colours[one.severity],
             ),
             *([Text(one.status.value)] if closed else []),

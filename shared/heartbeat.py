@@ -71,7 +71,7 @@ def _message(beat: Heartbeat, now: datetime, limit: int) -> Element:
         *_section("Watched", [_watched(beat.coverage)], limit),
         *_section("Open", [_open(beat.findings, beat.coverage.silenced)], limit),
         *_section("Ends next", _ending(ending, now), limit, "nothing within the notice window"),
-        *_section("Not seen", beat.coverage.unread, limit, "nothing was left unread"),
+        *_section("Not seen", beat.coverage.unread, limit, "nothing was left unread", beat.coverage.unnamed),
         *_section("Silences that end soon", _silences(beat.silences, now), limit),
         paragraph(runs(coverage_text(beat.coverage), size="small", subtle=True), separator=True, spacing="medium"),
     ]
@@ -86,14 +86,14 @@ def _trouble(coverage: Coverage, now: datetime) -> str:
     return f"no scan has finished for {age.days} days" if age > STALE else ""
 
 
-def _section(title: str, lines: Iterable[str], limit: int, nothing: str = "") -> list[Element]:
-    """A heading with a line each; without lines what `nothing` says, or no section at all."""
+def _section(title: str, lines: Iterable[str], limit: int, nothing: str = "", more: int = 0) -> list[Element]:
+    """A heading with a line each, `more` of them not named; without lines what `nothing` says, or no section at all."""
     every = [*lines] or ([nothing] if nothing else [])
     if not every:
         return []
     shown = every[:_LINES]
-    if len(every) > _LINES:
-        shown.append(f"… and {len(every) - _LINES} more")
+    if more := len(every[_LINES:]) + more:
+        shown.append(f"… and {more} more")
     return [
         paragraph(runs(title, weight="bolder"), spacing="medium"),
         *(paragraph(runs(line, limit=limit), spacing="small") for line in shown),

@@ -16,7 +16,7 @@ from .model import NEVER, TENANT, ManagedCluster, Snapshot
 from .needs import Identity, World, principal
 from .permissions import Grant, Grants, Verdict
 from .rule import Rule, commands
-from .silences import Silence, silenced
+from .silences import Silence, muting
 from .sources import told_as
 from .text import amounts, visible
 
@@ -46,7 +46,8 @@ def overview(
     """All that the page shows, as plain text; `pulses` is None where nothing is stored."""
     now = snapshot.taken
     advice: dict[str, Data] = {}
-    shown = [_finding(one, now, silences, rules, advice, snapshot.tenant_id, portal) for one in findings]
+    quiet = muting(findings, now, silences)
+    shown = [_finding(one, quiet.get(one.fingerprint), rules, advice, snapshot.tenant_id, portal) for one in findings]
     return {
         "tenant": snapshot.tenant_id,
         "made": _time(now),
@@ -128,8 +129,7 @@ def _end(one: End) -> Data:
 
 def _finding(
     one: Finding,
-    now: datetime,
-    silences: Sequence[Silence],
+    silence: Silence | None,
     rules: Mapping[str, Rule],
     advice: dict[str, Data],
     tenant_id: str,
@@ -161,7 +161,6 @@ def _finding(
                 blocks[name] = list(lines) if all(visible(line, _LONG) == line for line in lines) else []
     evidence = one.facts.get("evidence", ())
     fails = one.facts.get("fails")
-    muted = silenced(one, now, silences) if one.open else None
     return {
         "fingerprint": one.fingerprint,
         "rule": one.rule,
@@ -180,7 +179,9 @@ def _finding(
         "fails": visible(fails, _LONG) if isinstance(fails, str) else "",
         "evidence": [visible(text, _LONG) for text in ([evidence] if isinstance(evidence, str) else evidence)],
         "accepted": visible(one.accepted),
-        "silenced": visible(f"until {muted.until:%Y-%m-%d} by {muted.by}: {muted.comment}", 700) if muted else "",
+        "silenced": visible(f"until {silence.until:%Y-%m-%d} by {silence.by}: {silence.comment}", 700)
+        if silence
+        else "",
         "link": portal_link(one, tenant_id, portal),
         **blocks,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -115,11 +115,16 @@ def silenced(finding: Finding, now: datetime, silences: Sequence[Silence]) -> Si
     return max(active, key=lambda one: one.until, default=None)
 
 
-def count(findings: Sequence[Finding], now: datetime, silences: Sequence[Silence]) -> int:
-    """How many open findings are muted now, with those that a muted one includes and so nobody hears of either."""
-    muted = [one for one in findings if one.open and silenced(one, now, silences)] if silences else []
-    names = {name for one in muted for name in (one.fingerprint, *one.includes)}
-    return sum(1 for one in findings if one.open and one.fingerprint in names)
+def muting(findings: Sequence[Finding], now: datetime, silences: Sequence[Silence]) -> Mapping[str, Silence]:
+    """The silence of each open finding that is muted now, or included in a muted one: nobody hears of it either."""
+    found: dict[str, Silence] = {}
+    if silences:
+        known = {one.fingerprint for one in findings if one.open}
+        for one in findings:
+            if one.open and (silence := silenced(one, now, silences)):
+                found |= {name: silence for name in one.includes if name in known and name not in found}
+                found[one.fingerprint] = silence
+    return found
 
 
 def ended(finding: Finding, now: datetime, silences: Sequence[Silence]) -> datetime | None:

@@ -333,7 +333,7 @@ def test_a_command_that_is_too_long_is_left_out_whole():
         ),
         (
             coverage(counts={"clusters": 2}, unread=tuple("abcdef")),
-            "Scan of 2026-11-23 06:00 UTC read 2 clusters. NOT read: a; b; c; d; e …",
+            "Scan of 2026-11-23 06:00 UTC read 2 clusters. NOT read: a; b; c; d; e; and 1 more",
         ),
     ],
 )

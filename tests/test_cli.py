@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -231,6 +232,31 @@ def test_a_terminal_that_knows_few_letters_stops_nothing(start: Start, form: str
         assert any("“" in title for title in titles)
     else:
         assert "\\u201c" in done.stdout
+
+
+def test_json_on_a_terminal_holds_nothing_that_a_terminal_obeys(start: Start) -> None:
+    """C1 controls and bidirectional marks are no ASCII, and so not in the escapes that JSON demands."""
+    watch = start(load("hostile"), storage=False)
+    now = watch.azure.tenant.expected[0].at.isoformat()
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "shared", "scan", "--dry-run", "--now", now, "--format", "json"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=watch.env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL
+    ) as process:
+        os.close(theirs)
+        said = b"".join(iter(lambda: _read(ours), b""))
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"\\u201c" in said
+    assert said.isascii()
+    assert b"\x1b" not in said
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # Linux's way to say that nobody writes any more
+        return b""
 
 
 @pytest.mark.parametrize("now", ["0001-01-01", "9999-12-31", "soon"])

@@ -7,7 +7,7 @@ import pytest
 from shared.alerts import FALLBACK, Policy, due, entries, reason, told
 from shared.findings import Notice, Reason, Status
 from shared.model import Severity
-from shared.silences import LONGEST, count, ended, problem, silence, silenced
+from shared.silences import LONGEST, ended, muting, problem, silence, silenced
 from tests.builders import NOW, SUBSCRIPTION, after, days, entry, finding
 
 PREFIX = f"/subscriptions/{SUBSCRIPTION}"
@@ -108,7 +108,7 @@ def test_a_finding_under_a_silence_is_not_announced_and_not_due(subject):
     assert reason(subject, FALLBACK, NOW, muted) is Reason.NONE
     assert reason(subject, FALLBACK, NOW, muted, standby=True) is Reason.NONE
     assert not due((subject,), NOW, muted)
-    assert count((subject,), NOW, muted.silences) == 1
+    assert len(muting((subject,), NOW, muted.silences)) == 1
 
 
 def test_its_end_is_announced_once():
@@ -161,7 +161,7 @@ def test_a_resolution_under_a_silence_goes_to_who_knew():
     muted = policy(made())
     assert reason(finding(announced=(notice(),), **over), FALLBACK, NOW, muted) is Reason.RESOLVED
     assert reason(finding(**over), FALLBACK, NOW, muted) is Reason.NONE
-    assert count((finding(**over),), NOW, muted.silences) == 0
+    assert len(muting((finding(**over),), NOW, muted.silences)) == 0
 
 
 def test_a_silenced_finding_still_covers_what_it_includes():
@@ -170,6 +170,14 @@ def test_a_silenced_finding_still_covers_what_it_includes():
     muted = policy(made())
     assert not due((outer, inner), NOW, muted)
     assert set(due((replace(outer, includes=()), inner), NOW, muted)) == {inner.fingerprint}
+
+
+def test_what_a_silenced_finding_includes_counts_as_silenced():
+    inner = finding("inner", resource_id="/applications/1")
+    outer = finding("outer", includes=(inner.fingerprint,))
+    mute = (made(fingerprint=outer.fingerprint),)
+    assert len(muting((outer, inner), NOW, mute)) == 2
+    assert len(muting((outer, replace(inner, status=Status.RESOLVED, resolved_at=NOW)), NOW, mute)) == 1
 
 
 def test_equal_words_give_an_equal_id_and_others_another():

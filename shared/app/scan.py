@@ -153,7 +153,7 @@ async def scan(
         ", ".join(f"{number} {name}" for name, number in snapshot.counts.items()),
         len(snapshot.unread),
         len(open_now),
-        silences.count(open_now, now, stored.others.silences),
+        len(silences.muting(open_now, now, stored.others.silences)),
         written,
     )
     for one in snapshot.unread:

@@ -122,7 +122,7 @@ class _Settling:
         self._kept = [one for one in planned if not one.at or one.at <= self._now]
         self._policy = replace(self._policy, silences=self._stored.others.silences)
         last = await self._tables.last_scan(self._now)
-        coverage = _coverage(last, silences.count(self._stored.findings, self._now, self._policy.silences))
+        coverage = _coverage(last, len(silences.muting(self._stored.findings, self._now, self._policy.silences)))
         await self._wake()
         await self._publish()
         concerned = [one for one in self._stored.findings if one.fingerprint in self._ready]
@@ -318,7 +318,10 @@ class _Settling:
 def _coverage(last: ScanRow | None, silenced: int) -> card.Coverage:
     if last is None:
         return card.Coverage(silenced=silenced)
-    unread = [text or name for name, text in last.unread.items()]
-    if last.unnamed:
-        unread.append(f"and {last.unnamed} more")
-    return card.Coverage(finished=last.finished, counts=last.counts, unread=tuple(unread), silenced=silenced)
+    return card.Coverage(
+        finished=last.finished,
+        counts=last.counts,
+        unread=tuple(text or name for name, text in last.unread.items()),
+        unnamed=last.unnamed,
+        silenced=silenced,
+    )

@@ -184,7 +184,7 @@ class _Bounded(AioHttpTransport):  # type: ignore[misc] # azure-core's type is A
             async with asyncio.timeout(self._total):
                 return await super().send(request, **options)
         except TimeoutError as error:
-            raise ServiceResponseTimeoutError(f"no whole answer within {self._total:.0f} s") from error
+            raise ServiceResponseTimeoutError(f"no whole answer within {self._total:.0f} s", error=error) from error
 
 
 def retry_options(patience: Patience) -> dict[str, Any]:
@@ -366,7 +366,7 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((ssl.SSLError,), "TLS failed"),
     ((socket.gaierror,), "its name is not found; check the network and DNS"),
     ((ConnectionRefusedError,), "it refuses connections; check the network and any proxy"),
-    ((TimeoutError,), "no answer in time"),
+    ((TimeoutError, ServiceResponseTimeoutError), "no answer in time"),
     ((ConnectionError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError), "the connection broke off"),
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shared import app
+from shared.clients.tables import Tables
 from simulator import Fault, az
 from simulator.access import ManagementGroup, RoleAssignment
 from simulator.azurite import Azurite
@@ -477,6 +478,42 @@ async def test_five_hundred_deletions_of_a_clean_up_are_one_card(watch: Watch, a
         shown = sum(json.dumps(post.body).count("lost role") for post in cards)
         assert f"{500 - shown} more" in "".join(world.told("shop"))
         assert azurite.rows("inbox") == []
+
+
+async def test_accepting_a_loss_is_whole_wherever_it_is_killed(
+    watch: Watch, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone)
+        await world.minutes(8)
+        fingerprint = world.findings()[PULL]["RowKey"].removeprefix("f-")
+
+        async def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Tables, "save_grants", killed)
+            with pytest.raises(KeyboardInterrupt):
+                await app.accept(
+                    world.clients.tables,
+                    watch.settings,
+                    watch.azure.tenant.id,
+                    fingerprint,
+                    "ada",
+                    "x",
+                    watch.azure.now,
+                )
+        for hours in (6, 12):
+            await world.scan(MORNING + timedelta(hours=hours))
+            assert PULL not in world.findings()
+        # What is held again and lost again is news.
+        watch.azure.actions.restore(gone, TOMAS, same_id=True)
+        await world.minutes(8)
+        unassign(watch, gone)
+        await world.minutes(8)
+        assert PULL in world.findings()
 
 
 async def test_a_forged_event_tells_nothing(watch: Watch, azurite: Azurite) -> None:

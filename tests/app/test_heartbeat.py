@@ -8,9 +8,13 @@ import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
 
 from shared import app
 from shared.clients.other_rows import Appointment, appointment_row
+from shared.clients.tables import Tables
 from simulator import Fault
 
 from ..conftest import ROOT, Azurite, Watch, day
@@ -50,6 +54,31 @@ async def test_further_scans_neither_move_nor_repeat_it(watch: Watch, azurite: A
     assert row["at"] == FIRST.isoformat()
     await watch.run(FIRST)
     await watch.run(FIRST + timedelta(hours=6))
+    assert beats(watch) == [FIRST]
+
+
+async def test_two_overlapping_ticks_send_it_once(
+    watch: Watch, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reads what is planned, and is held up until the other is through."""
+    await watch.run(EARLY)
+    watch.azure.now = FIRST
+    through = asyncio.Event()
+    read = Tables.list_waiting
+
+    async def held_up(self: Tables, tenant_id: str) -> Any:
+        found = await read(self, tenant_id)
+        await through.wait()
+        return found
+
+    async with watch.clients() as late, watch.clients() as first:
+        with monkeypatch.context() as patch:
+            patch.setattr(Tables, "list_waiting", held_up)
+            waiting = asyncio.create_task(app.settle(late, watch.settings, FIRST))
+            await asyncio.sleep(0)
+        await app.settle(first, watch.settings, FIRST)
+        through.set()
+        await waiting
     assert beats(watch) == [FIRST]
 
 

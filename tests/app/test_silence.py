@@ -180,11 +180,11 @@ def test_from_the_command_line(watch: Watch, azurite: Azurite) -> None:
     assert [(one["status"], one["findings"], one["by"]) for one in listed] == [("active", 1, "ada")]
     table = shared(watch, "silence", "list", "--now", now).stdout
     assert "rule aks_service_principal_expiry" in table
-    assert "2 of them silenced" not in table
+    assert "of them silenced" not in table
     scanned = shared(watch, "scan", "--now", now)
-    assert "1 of them silenced" in scanned.stderr
-    assert "warning (silenced)" in scanned.stdout
-    assert "1 of them silenced" in shared(watch, "findings", "--now", now).stderr
+    assert "2 of them silenced" in scanned.stderr  # with the end of the secret that it includes
+    assert scanned.stdout.count("warning (silenced)") == 2
+    assert "2 of them silenced" in shared(watch, "findings", "--now", now).stderr
     ended = shared(watch, "silence", "end", listed[0]["id"], "--now", "2026-08-21")
     assert ended.returncode == 0, ended.stderr
     assert shared(watch, "silence", "end", listed[0]["id"], "--now", "2026-08-21").returncode == 2

@@ -48,6 +48,17 @@ def test_a_role_assignment() -> None:
     assert (found.role_id, found.key) == ("r", WIRE["id"].lower())
 
 
+def test_a_condition_of_many_lines_is_one_and_its_literals_stay_as_they_are() -> None:
+    """As the portal writes them."""
+    many = (
+        "(\n (\n  !(ActionMatches{'Microsoft.Storage/x'})\r\n )\n OR\n\t@Resource[a:b] StringEquals 'it\\'s  two'\n)\n"
+    )
+    found = role_assignment(Assignment.deserialize(wire(condition=many)))
+    assert found.condition == (
+        "( ( !(ActionMatches{'Microsoft.Storage/x'}) ) OR @Resource[a:b] StringEquals 'it\\'s  two' )"
+    )
+
+
 @pytest.mark.parametrize("nothing", [None, ...])
 def test_what_may_be_missing_is_empty(nothing: Any) -> None:
     bare = role_assignment(

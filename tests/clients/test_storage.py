@@ -15,7 +15,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from shared.app import connect
 from shared.clients import storage
 from shared.clients.http import Patience
-from shared.clients.rows import TEXT, finding_of
+from shared.clients.rows import TEXT, finding_of, scan_of
 from shared.clients.storage import LeaseError, StorageError
 from shared.clients.tables import Change, Tables
 from shared.model import Owner
@@ -23,6 +23,7 @@ from shared.settings import SettingsError
 from simulator import Fault, generate
 from simulator.azurite import Azurite
 from simulator.resources import managed_cluster
+from simulator.server import CHUNKS
 
 from ..builders import finding
 from ..conftest import QUICK, Start, Watch, day
@@ -149,6 +150,25 @@ async def test_more_unread_subscriptions_than_a_row_names(start: Start, azurite:
     assert len([row for row in azurite.rows("scans") if row["PartitionKey"] == "scan"]) == 1
 
 
+async def test_more_unread_sources_than_a_row_can_name_are_neither_forgotten_nor_told_anew(
+    start: Start, azurite: Azurite
+) -> None:
+    watch = start(generate(applications=3, subscriptions=500))
+    now = watch.azure.now
+    watch.azure.add(Fault(path="managedClusters", host="arm", status=500))
+    for hours in (0, 6, 12):
+        await watch.run(now + timedelta(hours=hours))
+    row = min((row for row in azurite.rows("scans") if row["PartitionKey"] == "scan"), key=lambda row: row["RowKey"])
+    last = scan_of(row)
+    assert last.unnamed > 0
+    assert last.unnamed + len(last.unread) == 500
+    assert all(len(value) <= TEXT for value in row.values() if type(value) is str)
+    assert "and 495 more" in json.dumps(watch.azure.cards()[-1].body)
+    blind = [row for row in azurite.rows("findings") if row.get("rule") == "scan_scope_unreadable"]
+    assert {(row["status"], row["first_seen"]) for row in blind} == {("open", (now + timedelta(hours=6)).isoformat())}
+    assert len(blind) == 500
+
+
 # --- The lease ------------------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +282,17 @@ async def test_an_account_by_identity_asks_for_a_token_of_storage(start: Start) 
             await clients.tables.list_findings(TENANT)
     asked = [unquote(one.target) for one in watch.azure.requests if one.host == "identity"]
     assert any("resource=https://storage.azure.com" in one for one in asked)
+
+
+async def test_an_answer_that_trickles_for_ever_comes_to_an_end(start: Start) -> None:
+    """Each read succeeds in time; only a total can end it."""
+    watch = start(generate(applications=1), storage=False)
+    watch.azure.add(Fault(path=".", host="arm", body=b"{" + b" " * 100_000, slow=0.5 * CHUNKS))
+    watch.env["TABLES_ENDPOINT"] = watch.env["ARM_ENDPOINT"]
+    async with connect(watch.settings, patience=BRIEF) as clients, asyncio.timeout(8):
+        assert clients.tables
+        with pytest.raises(StorageError, match="no answer in time"):
+            await clients.tables.list_findings(TENANT)
 
 
 async def test_a_redirect_is_not_followed(start: Start) -> None:

@@ -36,6 +36,14 @@ def test_an_identity_that_was_made_anew_has_another_client_id():
     assert fix.endswith(f"--name prod-weu --assign-kubelet-identity {KUBELET.id}")
 
 
+def test_a_cluster_identity_is_assigned_with_the_option_that_the_command_line_wants_beside_it():
+    estate = whole()
+    estate.identities = (replace(CONTROL, client_id="another"), KUBELET)
+    (hit,) = [one for one in seen(estate) if one.variant == "remade"]
+    fix = command(aks_identity_missing.runbook("remade").fix, hit.facts)
+    assert fix.endswith(f"--name prod-weu --enable-managed-identity --assign-identity {CONTROL.id}")
+
+
 SILENT = {
     "both are there": (cluster(), (CONTROL, KUBELET)),
     "an id in another case": (cluster(), (replace(CONTROL, id=CONTROL.id.upper()), KUBELET)),

@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from shared import former
-from shared.model import Severity
+from shared.findings import evaluate
+from shared.model import ManagedCluster, Severity
 from shared.rules import aks_service_principal_leftover as rule
-from tests.builders import CLIENT_ID, NOW, SP_OBJECT, after, application, problems, secret, service_principal
+from tests.builders import CLIENT_ID, NOW, SP_OBJECT, after, application, problems, secret, service_principal, unread
 from tests.catalogue import POOLS, cluster, converted, on_principal, remembered, scan
 from tests.estate import S, assignment
 
@@ -72,6 +73,19 @@ def test_a_service_principal_that_another_cluster_runs_on_is_no_leftover():
     world = converted(applications=[application(secret())], live=[assignment("Reader", S, SP_OBJECT)])
     other = on_principal(id=f"{S}/resourceGroups/x/providers/Microsoft.ContainerService/managedClusters/y", name="y")
     assert problems(rule, replace(world, clusters=(*world.clusters, other))) == []
+
+
+def test_while_a_subscription_is_unread_its_clusters_may_still_run_on_the_service_principal():
+    world = converted(applications=[application(secret())])
+    elsewhere = unread(ManagedCluster, "/subscriptions/another")
+    (known,) = evaluate(world, (rule,)).findings
+    blind = evaluate(replace(world, unread=(elsewhere,)), (rule,))
+    assert (blind.findings, blind.undecided) == ((), {known.fingerprint})
+
+
+def test_old_nodes_are_known_whatever_else_is_unread():
+    world = replace(converted(("image-1", "image-2")), unread=(unread(ManagedCluster, "/subscriptions/another"),))
+    assert len(evaluate(world, (rule,)).findings) == 1
 
 
 def test_the_time_of_the_conversion_stays_the_first_one():

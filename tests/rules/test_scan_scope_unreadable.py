@@ -1,5 +1,6 @@
 import pytest
 
+from shared.findings import Status, evaluate, reconcile
 from shared.model import (
     Application,
     DeletedApplication,
@@ -10,7 +11,7 @@ from shared.model import (
     Subscription,
 )
 from shared.rules import scan_scope_unreadable as rule
-from tests.builders import cluster, hits, subscription, unread
+from tests.builders import cluster, hits, snapshot, subscription, unread
 
 WARNING, CRITICAL = Severity.WARNING, Severity.CRITICAL
 ONE, TWO = "/subscriptions/1", "/subscriptions/2"
@@ -80,6 +81,26 @@ def test_a_subscription_that_vanished_when_no_other_is_left():
 )
 def test_a_passing_fault_is_told_the_second_time(before, expected):
     assert told(PASSING, unread_before=before, **BOTH) == expected
+
+
+def test_a_passing_fault_may_be_the_second_one_where_the_scan_before_could_not_name_all():
+    assert told(PASSING, unread_unnamed=True, **BOTH) == [("AKS clusters", ONE, WARNING)]
+
+
+def test_a_passing_fault_of_a_resource_is_one_of_its_subscription():
+    one, two = (unread(ManagedCluster, f"{ONE}/x/{name}", reason="HTTP 503", passing=True) for name in "ab")
+    assert told(one, unread_before=frozenset({two.key}), **BOTH) == [("AKS clusters", ONE, WARNING)]
+
+
+def test_what_was_refused_and_now_fails_in_passing_is_not_resolved():
+    stored = ()
+    for world, status in (
+        (snapshot(unread(ManagedCluster, ONE), **BOTH), Status.OPEN),
+        (snapshot(PASSING, **BOTH), Status.OPEN),
+        (snapshot(**BOTH), Status.RESOLVED),
+    ):
+        stored = reconcile(stored, evaluate(world, (rule,)), world, (rule,))
+        assert [one.status for one in stored] == [status]
 
 
 @pytest.mark.parametrize(
