@@ -50,8 +50,9 @@ faults: $(INSTALLED) ## 60 days of faults against a model, for SEEDS seeds; SEED
 fuzz: $(INSTALLED) ## Whatever others write and we read: SECONDS a target, guided by coverage on Python 3.12 and newer
 	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
-docs: $(INSTALLED) ## Write docs/rules.md from the rules
+docs: $(INSTALLED) ## Write docs/rules.md from the rules, and draw the README's cards
 	$(BIN)/python -m shared.rules docs/rules.md
+	$(BIN)/python -m simulator.demo --pictures docs/images
 
 requirements: $(INSTALLED) ## Pin the newest versions, with hashes
 	$(BIN)/python -m uv pip compile --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-header --upgrade --quiet requirements.in -o requirements.txt

@@ -1,7 +1,11 @@
-"""`make demo`: months of the retailer's life, watched; leaves a timeline and the cards in build/demo."""
+"""`make demo`: months of the retailer's life, watched; leaves a timeline and the cards in build/demo.
+
+`python -m simulator.demo --pictures FOLDER` also draws the two cards that the README shows.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import os
@@ -24,6 +28,7 @@ from shared.settings import Settings
 
 from . import Simulator, Tenant, load
 from .azurite import ROOT, Azurite
+from .channel_page import render
 from .eventgrid import EventGrid
 from .host import FunctionsHost
 from .story import Pause
@@ -37,6 +42,8 @@ QUIET = 13
 """Minutes without an event after which the demo goes on to the next morning: longer than the grace and an update."""
 WIDTH = 1000
 """Of the picture, in pixels."""
+PICTURES = {"card": datetime(2026, 9, 13, 6, tzinfo=UTC), "drift": datetime(2026, 10, 13, 14, 25, tzinfo=UTC)}
+"""Cards to the team shop that have a picture of their own."""
 
 
 class Demo:
@@ -49,6 +56,7 @@ class Demo:
         self.console = console
         self.seen: dict[str, int] = {}
         self.scans = 0
+        self.weekly = 0
         self.told_pause: set[str] = set()
         self.titles: set[str] = set()
         self.tenant_id = ""
@@ -119,7 +127,9 @@ class Demo:
         for team in self.azure.channels:
             posts = self.azure.cards(team)
             for post in posts[self.seen.get(team, 0) :]:
-                for line in lines(post, self.titles):
+                told = lines(post, self.titles)
+                self.weekly += not told
+                for line in told:
                     self.say(post.at, "→", f"#{team}: {line}", "green" if line.startswith("✓") else "cyan")
             self.seen[team] = len(posts)
 
@@ -177,6 +187,9 @@ def picture(page: Path, target: Path) -> bool:
 
 def main() -> int:
     """Run the demo; the exit status is 0 when the story was told to its end."""
+    parser = argparse.ArgumentParser(prog="python -m simulator.demo", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the cards of the README there")
+    options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     for old in OUTPUT.iterdir():
@@ -190,14 +203,20 @@ def main() -> int:
             os.environ.update(azure.environment)
             settings = Settings.from_env({**azure.environment, "AzureWebJobsStorage": azurite.connection_string})
             demo = Demo(azure, settings, console)
-            console.print("Northwind Retail, eight months in a minute: every line with → is a card in Teams.\n")
+            console.print("Northwind Retail, eight months in half a minute: every line with → is on a card in Teams.\n")
             asyncio.run(demo.run())
             page = OUTPUT / "cards.html"
             page.write_text(azure.page(), encoding="utf-8")
+            for name, at in PICTURES.items() if options.pictures else ():
+                shown = Path(folder) / f"{name}.html"
+                posts = [post for post in azure.cards("shop") if post.at == at]
+                shown.write_text(render(azure.tenant.name, posts, whole=True), encoding="utf-8")
+                picture(shown, options.pictures / f"{name}.png")
         finally:
             azurite.stop()
         cards = sum(demo.seen.values())
-    console.print(f"\n{demo.scans} scans, {cards} cards, {time.monotonic() - began:.0f} seconds.")
+    taken = time.monotonic() - began
+    console.print(f"\n{demo.scans} scans, {cards} cards, {demo.weekly} of them the weekly one, {taken:.0f} seconds.")
     (OUTPUT / "timeline.txt").write_text(console.export_text(), encoding="utf-8")
     drawn = picture(page, OUTPUT / "cards.png")
     for name in ("timeline.txt", "cards.html", *(["cards.png"] if drawn else [])):
