@@ -183,6 +183,11 @@ class Caller:
             return self.upn
         return f"app {self.app_id}" if self.app_id else self.object_id
 
+    def differs(self, other: Caller) -> bool:
+        """Whether this is surely somebody else."""
+        pairs = ((self.object_id, other.object_id), (self.upn, other.upn), (self.app_id, other.app_id))
+        return next((one.lower() != two.lower() for one, two in pairs if one and two), False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:

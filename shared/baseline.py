@@ -23,12 +23,14 @@ def observe(
     members: Mapping[str, Collection[str]],
     began: datetime,
     last: datetime | None = None,
+    partly: bool = False,
 ) -> dict[str, BaselineGrant]:
     """The baseline after the listings of the subscriptions `read`, which began at a moment.
 
     `members` are the watched identities in each group, by lower-case id of the group; `last` is the start of the scan
     before. A row deleted after the observation began stays deleted: the listing may be older than the deletion. `live`
-    may hold rows of subscriptions that were not read, as they were seen last: those bring nothing back.
+    may hold rows of subscriptions that were not read, as they were seen last: those bring nothing back. With `partly`
+    some subscriptions were read for an event: what hangs above them is lost only if all that it reached were.
     """
     after = dict(known)
     listed = {row.key: row for row in merged(live)}
@@ -51,7 +53,7 @@ def observe(
                 deleted_by=None,
             )
     for key, old in known.items():
-        if key not in listed and not old.lost and _would_be_listed(old.assignment, read):
+        if key not in listed and not old.lost and _would_be_listed(old.assignment, read, partly=partly):
             shown = max(filter(None, (last, old.deleted_after)), default=None)
             after[key] = replace(old, deleted_at=began, deleted_after=shown)
     return after
@@ -100,11 +102,15 @@ def _as_known(old: RoleAssignment, row: RoleAssignment) -> RoleAssignment:
     return replace(old if same else row, id=old.id)
 
 
-def _would_be_listed(assignment: RoleAssignment, read: Collection[str]) -> bool:
-    """Whether one of these subscriptions' listings would hold an assignment if it were still there."""
+def _would_be_listed(assignment: RoleAssignment, read: Collection[str], *, partly: bool = False) -> bool:
+    """Whether one of these subscriptions' listings would hold an assignment if it were still there.
+
+    That of one subscription alone would not: it may have left the management group.
+    """
     subscription = subscription_of(assignment.scope)
     if subscription:
         return subscription in read
     if level(assignment.scope) is Level.ROOT:
         return bool(read)
-    return any(one.lower() in read for one in assignment.listed_in)
+    found = [one.lower() in read for one in assignment.listed_in]
+    return any(found) and (all(found) or not partly)

@@ -55,6 +55,8 @@ class Judged:
     before: Verdict
     lost: tuple[BaselineGrant, ...]
     """The grants that gave it and are gone, the latest loss first."""
+    standing: tuple[BaselineGrant, ...] = ()
+    """The grants that gave it, are still there and do not give it any more."""
     by: tuple[str, ...] = ()
     """The scopes of the grants that give it now."""
     through_group: bool = False
@@ -162,10 +164,10 @@ def judged(snapshot: Snapshot) -> tuple[Judged | Blind, ...]:
     access, around = snapshot.access, surroundings(snapshot)
     now, ever = held_now(access), held_ever(access)
     roles = {one.role_id: one for one in access.definitions}
-    lost: dict[str, list[BaselineGrant]] = {}
-    for row in sorted((one for one in access.baseline if one.lost), key=_latest_first):
+    rows: dict[str, list[BaselineGrant]] = {}
+    for row in sorted(access.baseline, key=_latest_first):
         for holder in row.holders:
-            lost.setdefault(holder, []).append(row)
+            rows.setdefault(holder, []).append(row)
     found: list[Judged | Blind] = []
     for cluster in snapshot.clusters:
         found += (_blind(cluster, unknown) for unknown in unknowns(cluster, around))
@@ -173,13 +175,12 @@ def judged(snapshot: Snapshot) -> tuple[Judged | Blind, ...]:
         if hidden:
             found.append(Blind(cluster=cluster, rules=(PULL,), why=hidden))
         for need in (*needs(cluster, around), *pulls(cluster, ever, access.registries, around)):
-            found.append(_judge(cluster, need, now, ever, lost.get(need.principal_id.lower(), ()), roles, snapshot))
+            found.append(_judge(cluster, need, now, ever, rows.get(need.principal_id.lower(), ()), roles, snapshot))
     return tuple(found)
 
 
 def _latest_first(row: BaselineGrant) -> tuple[float, str]:
-    assert row.deleted_at
-    return (-row.deleted_at.timestamp(), row.assignment.key)
+    return (-row.deleted_at.timestamp() if row.deleted_at else 0, row.assignment.key)
 
 
 def _judge(
@@ -187,7 +188,7 @@ def _judge(
     need: Need,
     now: Grants,
     ever: Grants,
-    lost: Sequence[BaselineGrant],
+    rows: Sequence[BaselineGrant],
     roles: Mapping[str, RoleDefinition],
     snapshot: Snapshot,
 ) -> Judged:
@@ -211,7 +212,8 @@ def _judge(
         need=need,
         now=verdict,
         before=before.verdict,
-        lost=tuple(row for row in lost if gave(row)),
+        lost=tuple(row for row in rows if row.lost and gave(row)),
+        standing=tuple(row for row in rows if not row.lost and gave(row)) if verdict < Verdict.MAYBE else (),
         by=tuple(grant.assignment.scope for grant in answer.grants),
         through_group=any(grant.group for grant in before.grants),
     )
@@ -280,8 +282,8 @@ def held(cluster: ManagedCluster, key: str) -> Hit:
 
 def _hit(item: Judged, words: Words, snapshot: Snapshot) -> Hit | None:
     cluster, need = item.cluster, item.need
-    loss = _main(item)
-    key = _key(need, loss)
+    loss = _first(item.lost)
+    key = _key(need, loss or _first(item.standing))
     if item.now >= Verdict.MAYBE:
         return None
     if Verdict.UNKNOWN in (item.now, item.before):
@@ -331,19 +333,17 @@ def _hit(item: Judged, words: Words, snapshot: Snapshot) -> Hit | None:
     )
 
 
-def _key(need: Need, loss: BaselineGrant | None) -> str:
-    # A pull is told by the grant that was lost: it may have opened a hundred registries.
-    return loss.assignment.scope.lower() if loss and need.rule == PULL else need.key
+def _key(need: Need, gave: BaselineGrant | None) -> str:
+    # A pull is told by the grant that gave it, lost or out of reach: it may have opened a hundred registries.
+    return gave.assignment.scope.lower() if gave and need.rule == PULL else need.key
 
 
-def _main(item: Judged) -> BaselineGrant | None:
-    """The lost grant to restore: the identity's own before a group's, then the widest.
+def _first(rows: Iterable[BaselineGrant]) -> BaselineGrant | None:
+    """The grant that names a finding, and is the one to restore: the identity's own before a group's, then the widest.
 
-    Not the latest: the log may put two losses of a moment in another order, and this one names the finding.
+    Not the latest: the log may put two losses of a moment in another order.
     """
-    return min(
-        item.lost, key=lambda row: (bool(row.via), row.assignment.scope.lower(), row.assignment.key), default=None
-    )
+    return min(rows, key=lambda row: (bool(row.via), row.assignment.scope.lower(), row.assignment.key), default=None)
 
 
 def _both(one: Hit, other: Hit) -> Hit:

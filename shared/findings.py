@@ -56,6 +56,8 @@ class Past:
 
 HISTORY = 40
 """How many lines of its history a finding keeps: the newest."""
+INCLUDED = 900
+"""How many others a finding includes at most: as many as its row holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +170,7 @@ def _finding(rule: Rule, hit: Hit, snapshot: Snapshot) -> Finding:
         variant=hit.variant,
         expires_on=hit.expires_on,
         superseded_on=hit.superseded_on,
-        includes=hit.includes,
+        includes=hit.includes[:INCLUDED],
         lost_at=hit.lost_at,
         not_before=hit.lost_at + snapshot.thresholds.grace if hit.lost_at else None,
         pending=rule.drift,

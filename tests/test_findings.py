@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.findings import Finding, Notice, Observed, Reason, Status, evaluate, reconcile
+from shared.clients.rows import finding_of, finding_row
+from shared.findings import INCLUDED, Finding, Notice, Observed, Reason, Status, evaluate, reconcile
 from shared.model import (
     TENANT,
     Application,
@@ -389,3 +390,14 @@ def test_what_entra_did_not_show_is_not_missing(world):
     gaps = {gap.kind for gap in world.unread} & {Application, ServicePrincipal, DeletedApplication}
     if gaps:
         assert not [one for one in evaluate(world, RULES).findings if one.rule == "aks_service_principal_missing"]
+
+
+def test_a_finding_that_includes_more_than_its_row_holds_stays_the_same_from_scan_to_scan():
+    many = tuple(f"{number:032x}" for number in range(2000))
+    rule = rule_of(check=lambda _: iter([hit(includes=many)]))
+    stored = ()
+    for day in range(3):
+        world = snapshot(taken=after(day))
+        (one,) = reconcile(stored, evaluate(world, (rule,)), world, (rule,))
+        stored = (finding_of({**finding_row("t", one), "RowKey": f"f-{one.fingerprint}"}),)
+        assert (stored[0].includes, stored[0].changed, stored[0].revision) == (many[:INCLUDED], NOW, 1)

@@ -109,7 +109,7 @@ async def read_access(
             registries_of=frozenset(name.lower() for name in places) - dark,
             subnets=tuple(one for _, one in subnets),
         ),
-        unread=tuple({one.key: one for one in unread}.values()),
+        unread=tuple(dict.fromkeys(unread)),
         watched=watched,
         members={group: frozenset(some) for group, some in members.items()},
         gone=lost,

@@ -5,13 +5,15 @@ An event is a hint; what counts is what ARM says now. A read that fails leaves e
 
 from __future__ import annotations
 
+import json
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from .. import baseline, drift, former
-from ..access import BaselineGrant, Deletion, Membership, RoleAssignment, RoleDefinition, subscription_of
+from ..access import BaselineGrant, Caller, Deletion, Membership, RoleAssignment, RoleDefinition, subscription_of
 from ..clients.http import NotFoundError, ReadError
 from ..clients.rows import ClusterRow, InboxRow, ScanRow
 from ..clients.storage import StorageError
@@ -39,6 +41,8 @@ TOGETHER = timedelta(minutes=2)
 """Losses so near to each other are one clean-up, and one card."""
 TRIES = 30
 """How often an event is looked at that nothing is known of yet: the activity log lags behind by minutes."""
+LOOKS = 32
+"""How many looks there are in a tick at most: enough to part one bad event from a thousand good ones."""
 SCOPES = 20
 """How many scopes of one finding are asked for at most."""
 _FARTHEST = timedelta(days=7)
@@ -47,6 +51,8 @@ _MARGIN = timedelta(minutes=5)
 """How much earlier it is asked for than the loss."""
 _APART = timedelta(minutes=2)
 """How much earlier than the event the log may date the same deletion."""
+_LAG = timedelta(minutes=10)
+"""How long a listing may still show what an event or the log says is deleted."""
 _RETRY = timedelta(minutes=1)
 _UPDATING = frozenset(
     {"updating", "upgrading", "scaling", "starting", "migrating", "reconcilingclusteretcdcertificates"}
@@ -86,25 +92,45 @@ async def look_again(
     assert tables
     asking = [one.fingerprint for one in stored.findings if one.open and one.pending and one.fingerprint in ready]
 
-    async def look(some: Sequence[InboxRow | str], stored: Stored) -> None:
+    # What failed before comes last, so that each tick gets on.
+    waiting: deque[Sequence[InboxRow | str]] = deque([[*asking, *sorted(inbox, key=lambda row: row.tries)]])
+    for number in range(LOOKS):
+        if not waiting:
+            return
+        some = waiting.popleft()
         rows = [one for one in some if isinstance(one, InboxRow)]
         names = {one for one in some if isinstance(one, str)}
+        stored = await tables.list_findings(tenant_id) if number else stored
         run = _Look(clients, tables, settings, now, tenant_id, stored, names, check)
-        halves: tuple[Sequence[InboxRow | str], ...] = ()
         try:
             await run.all(rows)
         except StorageError:
             raise
         except Exception as error:
-            # One event, subscription or row of which nobody foresaw this stops no other: halves find it.
-            halves = (some[: len(some) // 2], some[len(some) // 2 :]) if len(some) > 1 else ()
-            if not halves:
-                log.exception("an event or a finding cannot be looked at; it is left to a later tick")
-                await run.give_up(rows, f"an unforeseen {type(error).__name__}")
-        for half in halves:
-            await look(half, await tables.list_findings(tenant_id))
+            # One event, subscription or row of which nobody foresaw this stops no other.
+            if len(some) > 1:
+                waiting.extendleft(reversed(_parts(some, stored, apart=number == 0)))
+                continue
+            log.exception("an event or a finding cannot be looked at; it is left to a later tick")
+            await run.give_up(rows, f"an unforeseen {type(error).__name__}")
+    if waiting:
+        log.error(
+            "%d events and findings are left to the next tick, since looking at them fails", sum(map(len, waiting))
+        )
 
-    await look([*inbox, *asking], stored)
+
+def _parts(some: Sequence[InboxRow | str], stored: Stored, *, apart: bool) -> list[Sequence[InboxRow | str]]:
+    """Events and findings by subscription if they shall be told apart, the few before the many; else the two halves."""
+    resources = {one.fingerprint: one.resource_id for one in stored.findings}
+    places: dict[str, list[InboxRow | str]] = {}
+    for one in some if apart else ():
+        # Whatever is in an event: what is asked for here must not fail as well.
+        text = resources.get(one, "") if isinstance(one, str) else json.dumps(one.event, default=str)
+        places.setdefault(text.lower().partition("/subscriptions/")[2][:36], []).append(one)
+    if len(places) > 1:
+        return sorted(places.values(), key=len)
+    middle = len(some) // 2
+    return [some[:middle], some[middle:]]
 
 
 class _Look:
@@ -191,8 +217,20 @@ class _Look:
         for grant in known.values():
             if grant.via:
                 members.setdefault(grant.assignment.principal_id.lower(), set()).update(grant.holders)
+        written = {one.resource_id.lower() for one in events.of(Change.GRANT_WRITTEN)}
+        late = {
+            key
+            for key, row in known.items()
+            if row.deleted_at and row.deleted_by and self._now - row.deleted_at < _LAG and key not in written
+        }
         grants = baseline.observe(
-            known, live, read=listed, members=members, began=self._now, last=last.started if last else None
+            known,
+            [one for one in live if one.key not in late],
+            read=listed,
+            members=members,
+            began=self._now,
+            last=last.started if last else None,
+            partly=True,
         )
         log_of = await self._log(events, grants)
         present = {one.key for one in live}
@@ -201,7 +239,7 @@ class _Look:
                 continue
             key = change.resource_id.lower()
             entry = log_of.get(key)
-            if entry and not _same(entry, change.at, grants.get(key)):
+            if entry and not _same(entry, change.at, change.by, grants.get(key)):
                 entry = None
             if key in present:
                 # The listing may lag behind the deletion: its absence is proof, its presence is none.
@@ -215,7 +253,7 @@ class _Look:
                 _wait(events, row)
         for entry in log_of.values():
             old = grants.get(entry.assignment.key)
-            if old and old.lost and _same(entry, old.deleted_at if old.deleted_by else None, old):
+            if old and old.lost and _same(entry, old.deleted_at if old.deleted_by else None, old.deleted_by, old):
                 grants = baseline.deleted(grants, entry.assignment.id, entry.at, entry.by)
         return grants, listed
 
@@ -465,9 +503,9 @@ def _wait(events: _Events, row: InboxRow) -> None:
         events.later.append(replace(row, tries=row.tries + 1))
 
 
-def _same(entry: Deletion, at: datetime | None, known: BaselineGrant | None) -> bool:
+def _same(entry: Deletion, at: datetime | None, by: Caller | None, known: BaselineGrant | None) -> bool:
     """Whether an entry of the log is about the loss of a moment, and not about one before the assignment came back."""
-    if at and at - entry.at > _APART:
+    if at and (at - entry.at > _APART or (entry.at < at and by and by.differs(entry.by))):
         return False
     return not known or entry.at >= (known.deleted_after or known.first_seen)
 

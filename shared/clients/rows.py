@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import MAXYEAR, UTC, datetime
 from typing import Any, TypeVar
 
-from ..access import BaselineGrant, Caller, RoleAssignment
+from ..access import BaselineGrant, Caller, RoleAssignment, one_line
 from ..findings import Finding, Notice, Past, Reason, Status
 from ..model import Former, Owner, Replaced, Severity
 
@@ -197,7 +197,7 @@ def grant_of(row: Mapping[str, Any]) -> BaselineGrant:
             principal_type=string(row.get("principal_type", "")),
             role_definition_id=string(row["role_definition_id"]),
             scope=string(row["scope"]),
-            condition=string(row.get("condition", "")),
+            condition=one_line(string(row.get("condition", ""))),
             condition_version=string(row.get("condition_version", "")),
             listed_in=frozenset(_gathered(row, "listed_in")) - left,
         ),

@@ -9,6 +9,8 @@ import pytest
 from azure.mgmt.monitor.aio.operations import ActivityLogsOperations
 
 from shared import app
+from shared.app.look import LOOKS
+from shared.clients.tables import Tables
 from simulator import Fault
 from simulator.access import Group, RoleAssignment
 from simulator.azurite import Azurite
@@ -254,3 +256,90 @@ async def test_an_entry_from_before_the_assignment_was_seen_again_names_nobody(w
         (text,) = world.told()
         assert "vanished after the scan of Mon 12 Oct 2026, 06:04 UTC" in text
         assert "ines.novak" not in text
+
+
+async def test_an_earlier_deletion_by_somebody_else_is_not_this_one(watch: Watch, azurite: Azurite) -> None:
+    """Ines deletes, a pipeline makes it anew under its id, Tomas deletes 90 s after her, and the log lags behind."""
+    await begin(watch)
+    gone = pulls(watch)
+    watch.azure.activity_lag = timedelta(minutes=6)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone, INES)
+        watch.azure.now = MORNING + timedelta(seconds=40)
+        back = watch.azure.actions.restore(gone, INES, same_id=True)
+        watch.azure.now = MORNING + timedelta(seconds=90)
+        unassign(watch, back, TOMAS)
+        watch.azure.now = MORNING + timedelta(minutes=1)
+        await world.minutes(12)
+        (text,) = world.told()
+        assert "tomas.berg" in text
+        assert "ines.novak" not in text
+
+
+async def test_a_listing_that_falls_back_behind_what_was_known_closes_nothing(watch: Watch, azurite: Azurite) -> None:
+    """ARM's replicas differ: the one that answers after the next event still shows the assignment."""
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        unassign(watch, gone)
+        await world.minutes(2)
+        watch.azure.replica_lag = timedelta(minutes=5)
+        scope = f"/subscriptions/{gone.scope.split('/')[2]}"
+        watch.azure.actions.assign("8c5fa472-a37e-536f-bf2a-3b3ab13d9eac", "Reader", scope, TOMAS)
+        await world.minutes(1)
+        assert PULL in world.findings()
+        await world.minutes(20)
+        (text,) = world.told()
+        assert "tomas.berg" in text
+
+
+async def test_a_condition_on_many_lines_that_an_older_version_kept_is_the_one_that_is_held_again(
+    watch: Watch, azurite: Azurite
+) -> None:
+    watch.advance(MORNING)
+    watch.azure.now = MORNING
+    condition = "(\n  @Resource[x:y] StringEquals 'a'\n)"
+    group = pulls(watch).scope.rpartition("/providers/")[0]
+    held = watch.azure.actions.assign(
+        pulls(watch).principal_id, "Key Vault Secrets User", group, TOMAS, condition=condition
+    )
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        unassign(watch, held)
+        await world.minutes(8)
+        assert REMOVED in world.findings()
+        edit(azurite, "baseline", grant_row(azurite, held), condition=condition)
+        watch.azure.actions.restore(held, TOMAS)
+        await world.minutes(3)
+        await world.scan(MORNING + timedelta(hours=6))
+        assert REMOVED not in world.findings()
+
+
+async def test_many_events_that_nobody_foresaw_hold_up_no_tick_and_no_other_loss(
+    watch: Watch, azurite: Azurite, odd: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, other = await both(watch)
+    stage = other.scope.split("/")[2]
+    many = [
+        watch.azure.actions.assign(other.principal_id, "Reader", f"/subscriptions/{stage}/resourceGroups/rg-{n}", TOMAS)
+        for n in range(60)
+    ]
+    odd.add(stage)
+    looks = 0
+    listing = Tables.list_clusters
+
+    async def counted(self: Tables) -> Any:
+        nonlocal looks
+        looks += 1
+        return await listing(self)
+
+    monkeypatch.setattr(Tables, "list_clusters", counted)
+    async with wired(watch, azurite) as world:
+        for one in many:
+            unassign(watch, one)
+        unassign(watch, gone)
+        for _ in range(9):
+            looks = 0
+            await world.minutes(1)
+            assert 1 <= looks <= LOOKS
+        assert any("can no longer pull" in text for text in world.told())

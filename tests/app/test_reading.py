@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import pytest
+
 from simulator import Fault, generate
+from simulator.entities import FederatedCredential, UserAssignedIdentity, derived
 
 from ..conftest import Azurite, Start, Watch, day
 
@@ -68,3 +71,52 @@ async def test_a_scan_of_a_far_future_is_not_the_last_one(watch: Watch, azurite:
     assert "Scan of 2026-09-13" in card
     assert "2031" not in card
     assert "NOT read" not in card
+
+
+@pytest.mark.parametrize("refused", [("alpha",), ("alpha", "beta")])
+async def test_what_two_identities_of_a_subscription_trust_is_unread_for_both(
+    watch: Watch, azurite: Azurite, refused: tuple[str, ...]
+) -> None:
+    _strangers(watch)
+    await watch.run(MORNING)
+    assert _issuers(azurite) == {"alpha": "open", "beta": "open"}
+    for name in refused:
+        path = f"userAssignedIdentities/{name}/federatedIdentityCredentials"
+        watch.azure.add(Fault(path=path, host="arm", status=403))
+    await watch.run(MORNING + timedelta(hours=6))
+    assert _issuers(azurite) == {"alpha": "open", "beta": "open"}
+
+
+@pytest.mark.parametrize(("refused", "failing"), [("alpha", "beta"), ("beta", "alpha")])
+async def test_a_refusal_is_told_whatever_else_of_its_subscription_fails(
+    watch: Watch, azurite: Azurite, refused: str, failing: str
+) -> None:
+    _strangers(watch)
+    for name, status in ((refused, 403), (failing, 503)):
+        path = f"userAssignedIdentities/{name}/federatedIdentityCredentials"
+        watch.azure.add(Fault(path=path, host="arm", status=status))
+    await watch.run(MORNING)
+    assert [row["status"] for row in azurite.rows("findings") if row.get("rule") == "scan_scope_unreadable"] == ["open"]
+
+
+def _strangers(watch: Watch) -> None:
+    """Two identities of one subscription that trust an AKS issuer which no cluster has."""
+    watch.advance(MORNING)
+    tenant = watch.azure.tenant
+    issuer = f"https://westeurope.oic.prod-aks.azure.com/{tenant.id}/22222222-2222-2222-2222-222222222222/"
+    tenant.identities += [
+        UserAssignedIdentity(
+            subscription_id=tenant.subscription("Northwind Production").id,
+            group="rg-shop-prod",
+            name=name,
+            client_id=derived(tenant.id, "client", name),
+            principal_id=derived(tenant.id, "principal", name),
+            credentials=[FederatedCredential(name="fc", issuer=issuer, subject="system:serviceaccount:a:b")],
+        )
+        for name in ("alpha", "beta")
+    ]
+
+
+def _issuers(azurite: Azurite) -> dict[str, str]:
+    rows = [row for row in azurite.rows("findings") if row.get("rule") == "workload_identity_issuer_unknown"]
+    return {row["resource_name"]: row["status"] for row in rows}
