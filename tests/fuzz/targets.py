@@ -20,8 +20,9 @@ from azure.mgmt.monitor import models as monitor
 from azure.mgmt.msi.v2024_11_30 import models as msi
 
 from shared.access import BaselineGrant, RoleAssignment
-from shared.clients import aks, baseline_rows, entra, inbox_rows, other_rows, rows, scan_rows
+from shared.clients import aks, baseline_rows, inbox_rows, other_rows, rows, scan_rows
 from shared.clients.activity import deletion
+from shared.clients.graph_pages import application, deleted_application, page_of, service_principal
 from shared.clients.http import ReadError, error_code, retry_after, same_origin
 from shared.clients.identities import federated_credential, identity
 from shared.clients.rbac import role_assignment, role_definition
@@ -212,14 +213,14 @@ def graph_pages(data: bytes) -> int:
     error_code(raw)
     retry_after(raw[:40].decode("latin-1"))
     try:
-        items, link, broken = entra._page(raw, Application)
+        items, link, broken = page_of(raw, Application)
     except ReadError:
         return 0
     assert all(isinstance(one, str) for one in broken)
     same_origin(link or "", "https://graph.microsoft.com")
     understood = 0
     for item in items:
-        for parse in (entra.application, entra.service_principal, entra.deleted_application):
+        for parse in (application, service_principal, deleted_application):
             with contextlib.suppress(ValueError):
                 found = parse(item)
                 for one in getattr(found, "credentials", ()):
