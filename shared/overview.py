@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from . import drift
+from . import drift, losses
 from .access import Access
 from .card import portal_link, whose
 from .ends import YEAR, End, ends
@@ -359,7 +359,7 @@ def _need(item: drift.Judged, called: str, snapshot: Snapshot) -> Data:
         "role": need.role.name,
         "fails": visible(need.fails, _LONG),
         "by": [visible(scope, 600) for scope in dict.fromkeys(item.by)],
-        "lost": [visible(line, _LONG) for row in item.lost[:3] for line in drift.story(row, snapshot, called)]
+        "lost": [visible(line, _LONG) for row in item.lost[:3] for line in losses.story(row, snapshot, called)]
         if state == "lost"
         else [],
     }

@@ -16,7 +16,7 @@ from azure.mgmt.msi.v2024_11_30.models import FederatedIdentityCredential as Tru
 
 from shared import former
 from shared.access import Access, Membership
-from shared.clients import entra
+from shared.clients import graph_pages
 from shared.clients.aks import cluster
 from shared.clients.identities import federated_credential
 from shared.clients.rbac import role_assignment, role_definition
@@ -104,7 +104,7 @@ def test_all_that_was_recorded_yields_what_can_be_explained_through_all_rules() 
     ]
     app = Application(object_id="bcd7c908-1c4d-4d48-93ee-ff38349a75c8", app_id="app", name="recorded")
     trusts += [
-        entra.federated_credential(one, app)
+        graph_pages.federated_credential(one, app)
         for one in recorded("graph-application-federated-identity-credentials-list.docs-sample.json")
     ]
     access = Access(

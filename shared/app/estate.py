@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from ..clients.aks import Aks
+from ..clients.baseline_rows import ClusterRow, ScopeRow
 from ..clients.entra import Entra, Listing
 from ..clients.http import NotFoundError, ReadError
-from ..clients.rows import ClusterRow, ScanRow, ScopeRow
+from ..clients.scan_rows import ScanRow
 from ..clients.tables import Stored
 from ..credentials import matters
 from ..model import (

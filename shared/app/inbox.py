@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..clients.rows import InboxRow
+from ..clients.inbox_rows import InboxRow
 from ..clients.tables import Tables
 from ..events import stripped
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from .. import alerts, drift, former
 from ..access import BaselineGrant, RoleAssignment, RoleDefinition
 from ..alerts import Policy
+from ..clients.baseline_rows import ClusterRow, ScopeRow, key
 from ..clients.resources import Resources
-from ..clients.rows import ClusterRow, Due, ScopeRow, key
+from ..clients.rows import Due
 from ..clients.tables import Change, Stored, Tables
 from ..findings import Finding
 from ..model import Application, ManagedCluster, Snapshot, covers

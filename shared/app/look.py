@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 
 from .. import baseline, drift, former
 from ..access import BaselineGrant, Caller, Deletion, Membership, RoleAssignment, RoleDefinition, subscription_of
+from ..clients.baseline_rows import ClusterRow
 from ..clients.http import NotFoundError, ReadError
-from ..clients.rows import ClusterRow, InboxRow, ScanRow
+from ..clients.inbox_rows import InboxRow
+from ..clients.scan_rows import ScanRow
 from ..clients.storage import StorageError
 from ..clients.tables import Stored, Tables
 from ..events import Change, EventError, RoleChange, decode

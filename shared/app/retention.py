@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from ..clients.other_rows import SILENCE, newer
-from ..clients.rows import UNCLEAR, Row, scan_key, scan_of
+from ..clients.scan_rows import scan_key, scan_of
 from ..clients.storage import ConflictError
 from ..clients.tables import Stored, Tables
+from ..clients.values import UNCLEAR, Row
 from ..findings import Finding
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from .. import baseline, former, silences
 from ..access import BaselineGrant
-from ..clients.rows import ScanRow
+from ..clients.scan_rows import ScanRow
 from ..clients.storage import ConflictError
 from ..clients.tables import Stored, Tables
 from ..findings import Finding, Observed, evaluate, reconcile

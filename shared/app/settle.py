@@ -11,7 +11,8 @@ from datetime import datetime
 from .. import alerts, card, silences
 from ..alerts import FALLBACK
 from ..clients.other_rows import Appointment
-from ..clients.rows import Due, ScanRow
+from ..clients.rows import Due
+from ..clients.scan_rows import ScanRow
 from ..clients.storage import ConflictError, LeaseError
 from ..clients.tables import Change, Stored, Tables
 from ..clients.teams import DeliveryError

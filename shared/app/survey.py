@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..clients.rows import UNCLEAR, ScanRow, scan_key, scan_of
+from ..clients.scan_rows import ScanRow, scan_key, scan_of
 from ..clients.tables import Tables
+from ..clients.values import UNCLEAR
 from ..ends import YEAR
 from ..settings import Settings
 from .connect import Clients

@@ -14,7 +14,7 @@ from typing import Any
 from ..model import Refusal
 from ..silences import Silence, problem
 from ..text import visible
-from .rows import SCHEMA, UNCLEAR, Row, cut, date_text, etag_of, moment, required, string
+from .values import SCHEMA, UNCLEAR, Row, cut, date_text, etag_of, moment, required, string
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from azure.data.tables.aio import TableClient
 
 from ..text import visible
 from .http import token_fault, what_broke
-from .rows import SCHEMA, UNCLEAR, Row, date_text, etag_of, moment
+from .values import SCHEMA, UNCLEAR, Row, date_text, etag_of, moment
 
 log = logging.getLogger(__name__)
 

@@ -24,35 +24,14 @@ from ..access import BaselineGrant
 from ..findings import Finding
 from ..settings import SettingsError
 from ..text import visible
+from .baseline_rows import ClusterRow, ScopeRow, cluster_of, cluster_row, grant_of, grant_row, key
 from .http import Patience, retry_options
+from .inbox_rows import InboxRow, inbox_of, inbox_row
 from .other_rows import APPOINTMENT, Appointment, Others, appointment_of, newer, others_of
-from .rows import (
-    SCHEMA,
-    UNCLEAR,
-    ClusterRow,
-    Due,
-    InboxRow,
-    Row,
-    ScanRow,
-    ScopeRow,
-    cluster_of,
-    cluster_row,
-    cut,
-    due_of,
-    due_row,
-    etag_of,
-    finding_of,
-    finding_row,
-    grant_of,
-    grant_row,
-    inbox_of,
-    inbox_row,
-    key,
-    scan_key,
-    scan_of,
-    scan_row,
-)
+from .rows import Due, due_of, due_row, finding_of, finding_row
+from .scan_rows import ScanRow, scan_key, scan_of, scan_row
 from .storage import ConflictError, Lease, create, failing
+from .values import SCHEMA, UNCLEAR, Row, cut, etag_of
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..access import Membership, RoleAssignment, RoleDefinition, UserAssignedIdentity
-from ..drift import DNS, Words, hits, runbooks
+from ..drift import DNS
+from ..losses import Words, hits, runbooks
 from ..model import ManagedCluster, Severity, Snapshot
 from ..rule import Hit, rule
 

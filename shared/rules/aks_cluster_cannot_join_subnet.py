@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..access import Membership, RoleAssignment, RoleDefinition, Subnet, UserAssignedIdentity
-from ..drift import JOIN, Words, hits, runbooks
+from ..drift import JOIN
+from ..losses import Words, hits, runbooks
 from ..model import ManagedCluster, Severity, Snapshot
 from ..rule import Hit, rule
 

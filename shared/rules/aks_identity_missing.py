@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..access import UserAssignedIdentity
-from ..drift import doubt
+from ..losses import doubt
 from ..model import ManagedCluster, Severity, Snapshot
 from ..rule import Hit, Runbook, rule
 

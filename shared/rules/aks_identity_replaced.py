@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..access import BaselineGrant, Membership, RoleAssignment, RoleDefinition, UserAssignedIdentity
-from ..drift import CACHED, RESTORE, loss_facts
 from ..former import Succession, successions
+from ..losses import CACHED, RESTORE, loss_facts
 from ..model import ManagedCluster, ServicePrincipal, Severity, Snapshot
 from ..needs import Identity
 from ..permissions import Verdict, permits

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..access import Membership, Registry, RoleAssignment, RoleDefinition, UserAssignedIdentity
-from ..drift import PULL, Words, hits, runbooks
+from ..drift import PULL
+from ..losses import Words, hits, runbooks
 from ..model import ManagedCluster, Severity, Snapshot
 from ..rule import Hit, rule
 

@@ -5,23 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..access import BaselineGrant, Membership, RoleAssignment, RoleDefinition, UserAssignedIdentity
-from ..drift import (
-    CACHED,
-    REMOVED,
-    RESTORE,
-    Blind,
-    Watched,
-    again,
-    blurred,
-    doubt,
-    held,
-    judged,
-    loss_facts,
-    removal_key,
-    story,
-    surroundings,
-    watched,
-)
+from ..drift import REMOVED, Blind, Watched, again, blurred, judged, surroundings, watched
+from ..losses import CACHED, RESTORE, doubt, held, loss_facts, removal_key, story
 from ..model import ManagedCluster, Severity, Snapshot
 from ..permissions import Verdict
 from ..rule import Hit, Runbook, rule

@@ -11,20 +11,8 @@ from ..access import (
     RoleDefinition,
     UserAssignedIdentity,
 )
-from ..drift import (
-    CACHED,
-    REMOVED,
-    RESTORE,
-    Watched,
-    held_now,
-    loss_facts,
-    removal_key,
-    removals,
-    story,
-    surroundings,
-    watched,
-    workload_of,
-)
+from ..drift import REMOVED, Watched, held_now, surroundings, watched
+from ..losses import CACHED, RESTORE, loss_facts, removal_key, removals, story, workload_of
 from ..model import ManagedCluster, Severity, Snapshot
 from ..rule import Hit, Runbook, fingerprint, rule
 

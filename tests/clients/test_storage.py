@@ -15,9 +15,11 @@ from azure.identity.aio import ManagedIdentityCredential
 from shared.app import connect
 from shared.clients import storage
 from shared.clients.http import Patience
-from shared.clients.rows import TEXT, finding_of, scan_of
+from shared.clients.rows import finding_of
+from shared.clients.scan_rows import scan_of
 from shared.clients.storage import LeaseError, StorageError
 from shared.clients.tables import Change, Tables
+from shared.clients.values import TEXT
 from shared.model import Owner
 from shared.settings import SettingsError
 from simulator import Fault, generate

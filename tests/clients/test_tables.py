@@ -11,25 +11,12 @@ from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableServiceClient, UpdateMode
 
 from shared.access import BaselineGrant, Caller
-from shared.clients.rows import (
-    SCHEMA,
-    TEXT,
-    ClusterRow,
-    Due,
-    InboxRow,
-    cluster_of,
-    cluster_row,
-    cut,
-    finding_of,
-    finding_row,
-    grant_of,
-    grant_row,
-    inbox_of,
-    inbox_row,
-    key,
-)
+from shared.clients.baseline_rows import ClusterRow, cluster_of, cluster_row, grant_of, grant_row, key
+from shared.clients.inbox_rows import InboxRow, inbox_of, inbox_row
+from shared.clients.rows import Due, finding_of, finding_row
 from shared.clients.storage import ConflictError, LeaseError, StorageError
 from shared.clients.tables import AZURITE, Change, Tables
+from shared.clients.values import SCHEMA, TEXT, cut
 from shared.findings import Finding
 from shared.model import Former
 from shared.settings import SettingsError

@@ -20,12 +20,14 @@ from azure.mgmt.monitor import models as monitor
 from azure.mgmt.msi.v2024_11_30 import models as msi
 
 from shared.access import BaselineGrant, RoleAssignment
-from shared.clients import aks, entra, other_rows, rows
+from shared.clients import aks, baseline_rows, inbox_rows, other_rows, rows, scan_rows
 from shared.clients.activity import deletion
+from shared.clients.graph_pages import application, deleted_application, page_of, service_principal
 from shared.clients.http import ReadError, error_code, retry_after, same_origin
 from shared.clients.identities import federated_credential, identity
 from shared.clients.rbac import role_assignment, role_definition
 from shared.clients.resources import registry, subnet
+from shared.clients.values import UNCLEAR
 from shared.events import EventError, decode, stripped
 from shared.findings import Finding, Notice, Reason
 from shared.model import Application, CredentialKind, Severity
@@ -211,14 +213,14 @@ def graph_pages(data: bytes) -> int:
     error_code(raw)
     retry_after(raw[:40].decode("latin-1"))
     try:
-        items, link, broken = entra._page(raw, Application)
+        items, link, broken = page_of(raw, Application)
     except ReadError:
         return 0
     assert all(isinstance(one, str) for one in broken)
     same_origin(link or "", "https://graph.microsoft.com")
     understood = 0
     for item in items:
-        for parse in (entra.application, entra.service_principal, entra.deleted_application):
+        for parse in (application, service_principal, deleted_application):
             with contextlib.suppress(ValueError):
                 found = parse(item)
                 for one in getattr(found, "credentials", ()):
@@ -274,19 +276,22 @@ def table_rows(data: bytes) -> int:
     choices, understood = Choices(data), 0
     for sample, parse in (
         (rows.finding_row(GUID, FINDING), rows.finding_of),
-        (rows.grant_row(BASELINE), rows.grant_of),
-        (rows.cluster_row(rows.ClusterRow(id="/c", client_id=GUID, principals=(GUID,))), rows.cluster_of),
+        (baseline_rows.grant_row(BASELINE), baseline_rows.grant_of),
         (
-            rows.scan_row(
-                rows.ScanRow(started=NOW, finished=NOW, tenant_id=GUID, counts={"a": 1}, unread={}, partial=False)
+            baseline_rows.cluster_row(baseline_rows.ClusterRow(id="/c", client_id=GUID, principals=(GUID,))),
+            baseline_rows.cluster_of,
+        ),
+        (
+            scan_rows.scan_row(
+                scan_rows.ScanRow(started=NOW, finished=NOW, tenant_id=GUID, counts={"a": 1}, unread={}, partial=False)
             ),
-            rows.scan_of,
+            scan_rows.scan_of,
         ),
         (SILENCE, other_rows.silence_of),
     ):
         row = mutated(sample, choices)
         if isinstance(row, dict):
-            with contextlib.suppress(*rows.UNCLEAR):
+            with contextlib.suppress(*UNCLEAR):
                 found = parse(row)
                 understood += 1
                 if isinstance(found, Finding):
@@ -300,10 +305,10 @@ def table_rows(data: bytes) -> int:
         rows.due_of({**others, **keyed})
         other_rows.appointment_of({**others, **keyed, "RowKey": "due.heartbeat"})
         other_rows.newer(others)
-    event = mutated(rows.inbox_row(rows.InboxRow(key="k", event=stripped(EVENT), received=NOW)), choices)
+    event = mutated(inbox_rows.inbox_row(inbox_rows.InboxRow(key="k", event=stripped(EVENT), received=NOW)), choices)
     if isinstance(event, dict):
         with contextlib.suppress(EventError):
-            decode(rows.inbox_of({"RowKey": "k", **event}).event)
+            decode(inbox_rows.inbox_of({"RowKey": "k", **event}).event)
     if isinstance(row, dict):
         other_rows.others_of([{**SILENCE, **row, "RowKey": name} for name in ("silence-1", "due.topic", "refusal-")])
     return understood

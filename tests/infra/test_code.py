@@ -215,7 +215,7 @@ def columns() -> set[str]:
     """Every column that the app writes: the keys of what the *_row functions make."""
     functions = [
         node
-        for name in ("rows", "other_rows")
+        for name in ("rows", "other_rows", "baseline_rows", "inbox_rows", "scan_rows")
         for node in ast.parse((ROOT / f"shared/clients/{name}.py").read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name.endswith("_row")
     ]
