@@ -11,6 +11,7 @@ from .access import parts
 from .actions import Actions
 from .credentials import Table, hold, moment, secret
 from .entities import Application, ServicePrincipal
+from .equipment import identity_of
 from .names import principal, scope
 from .tenant import Change, Tenant
 
@@ -63,6 +64,10 @@ def _remove_certificate(tenant: Tenant, row: Table, at: datetime) -> None:
 
 def _delete(tenant: Tenant, name: str, at: datetime) -> None:
     tenant.delete(holder(tenant, name), at)
+
+
+def _delete_identity(tenant: Tenant, row: Table, at: datetime) -> None:
+    Actions(tenant, at).delete_identity(identity_of(tenant, scope(tenant, row["name"])), row["by"])
 
 
 def _convert(tenant: Tenant, name: str, at: datetime) -> None:
@@ -135,6 +140,7 @@ ACTIONS: Mapping[str, Action] = {
     "add_certificate": _add_certificate,
     "remove_certificate": _remove_certificate,
     "delete": _delete,
+    "delete_identity": _delete_identity,
     "convert": _convert,
     "rebuild": _rebuild,
     "upgrade_nodes": _upgrade_nodes,

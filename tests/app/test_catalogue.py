@@ -1,4 +1,4 @@
-"""The whole catalogue, end to end: every case in one tenant, scanned day by day, kept in Azurite, told in Teams."""
+"""Every rule about a tenant, end to end: one tenant, scanned day by day, kept in Azurite, told in Teams."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 from datetime import timedelta
 
 from shared import app
+from shared.rules import RULES
 from simulator import Fault, load
 from simulator.azurite import Azurite
 
 from ..conftest import Start, Watch, day
 
 REBUILT, LEFTOVER = "aks_identity_replaced", "aks_service_principal_leftover"
+ABOUT_THE_APP = {"receiver_refused", "event_not_understood", "scan_scope_unreadable"}
+"""What a channel, an event or a refusal makes of the app itself; nothing in a tenant is wrong then."""
 
 
 def begin(start: Start) -> Watch:
@@ -34,6 +37,12 @@ async def through(watch: Watch, until: str) -> None:
             await watch.run(expected.at)
             await watch.settle(expected.at + timedelta(minutes=6))
             await watch.settle(expected.at + timedelta(minutes=8))
+
+
+def test_every_rule_is_declared_but_those_about_the_app_itself() -> None:
+    declared = {one.rule for expected in load("catalogue").expected for one in expected.findings}
+    assert declared | ABOUT_THE_APP == {rule.id for rule in RULES}
+    assert not declared & ABOUT_THE_APP
 
 
 async def test_every_day_finds_exactly_what_is_declared(start: Start) -> None:

@@ -2,6 +2,7 @@ import pytest
 
 from shared.findings import Status, evaluate, reconcile
 from shared.model import (
+    TENANT,
     Application,
     DeletedApplication,
     ManagedCluster,
@@ -110,8 +111,62 @@ def test_what_was_refused_and_now_fails_in_passing_is_not_resolved():
         pytest.param([cluster()], id="everything was read, and something found"),
     ],
 )
-def test_silent(records):
-    assert told(*records, unread_before=frozenset({PASSING.key})) == []
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param({}, id="as ever"),
+        pytest.param({"unread_before": frozenset({PASSING.key})}, id="after a passing fault"),
+        pytest.param({"unread_unnamed": True}, id="after a scan that could not name all"),
+    ],
+)
+def test_silent_when_everything_was_read(records, before):
+    assert told(*records, **before, **BOTH) == []
+
+
+def failing(kind, scope=TENANT):
+    return unread(kind, scope, reason="HTTP 503", passing=True)
+
+
+@pytest.mark.parametrize(
+    ("records", "before"),
+    [
+        pytest.param([failing(Application)], [], id="Graph fails once"),
+        pytest.param([failing(Application)], [ServicePrincipal], id="other objects of Graph failed before"),
+        pytest.param(
+            [failing(Application), failing(ServicePrincipal)], [Owner], id="all of Graph fails, the owners did before"
+        ),
+        pytest.param([failing(Subscription)], [], id="the list of subscriptions fails once"),
+        pytest.param([failing(Subscription)], [ManagedCluster], id="the clusters of all subscriptions failed before"),
+        pytest.param([failing(ManagedCluster, ONE), failing(ManagedCluster, TWO)], [], id="every subscription fails"),
+        pytest.param([failing(Subscription, ONE), failing(Subscription, TWO)], [Owner], id="each in its own way"),
+        pytest.param([failing(Owner)], [Application], id="owners fail, applications did before"),
+        pytest.param([failing(dict, ONE)], [], id="a kind without a name of its own"),
+    ],
+)
+def test_silent_about_a_passing_fault_of_another_kind_than_before(records, before):
+    assert told(*records, unread_before=frozenset(unread(kind).key for kind in before), **BOTH) == []
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        pytest.param("/", id="the tenant"),
+        pytest.param("/subscriptions/10", id="a subscription whose id begins the same"),
+        pytest.param(f"{TWO}/resourceGroups/1", id="a group of another one"),
+        pytest.param("/providers/Microsoft.Management/managementGroups/1", id="a management group"),
+    ],
+)
+def test_silent_about_a_passing_fault_of_another_place_than_before(scope):
+    assert told(PASSING, unread_before=frozenset({unread(ManagedCluster, scope).key}), **BOTH) == []
+
+
+def test_silent_once_what_was_refused_is_read_in_full():
+    stored = ()
+    for records in ([unread(Application), unread(ManagedCluster, ONE)], [unread(ManagedCluster, ONE)], []):
+        world = snapshot(*records, **BOTH)
+        stored = reconcile(stored, evaluate(world, (rule,)), world, (rule,))
+        assert sum(one.open for one in stored) == len(records)
+    assert {one.status for one in stored} == {Status.RESOLVED}
 
 
 @pytest.mark.parametrize(
