@@ -524,11 +524,9 @@ class Entra:
         content = await self._send(Method.POST, f"{self._endpoint}/v1.0/$batch", kind, json.dumps(body).encode())
         try:
             found = {one["id"]: one for one in json.loads(content)["responses"]}
-            return [
-                (int(one["status"]), one.get("headers") or {}, one.get("body"))
-                for one in (found[str(number)] for number in range(len(urls)))
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return [_answer(found[str(number)]) for number in range(len(urls))]
+        # OverflowError: Python reads Infinity out of JSON.
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ReadError(
                 Unread(kind=kind, scope=TENANT, reason="a $batch answer that is no batch", passing=True)
             ) from error
@@ -660,6 +658,12 @@ def _principal(status: int, body: Any) -> ServicePrincipal:
         return service_principal(msgspec.convert(body, _Item))
     except (*_UNCLEAR, ValueError) as error:
         raise ReadError(_malformed(ServicePrincipal, "a service principal")) from error
+
+
+def _answer(one: Mapping[str, Any]) -> tuple[int, Mapping[str, str], Any]:
+    """The status, headers and body of an answer within a batch."""
+    headers = one.get("headers")
+    return int(one["status"]), headers if isinstance(headers, dict) else {}, one.get("body")
 
 
 def _items(kind: type, status: int, body: Any) -> tuple[list[dict[str, Any]], str | None]:
