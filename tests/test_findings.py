@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.findings import Finding, Notice, Observed, Reason, Status, evaluate, reconcile
+from shared.findings import Finding, FingerprintError, Notice, Observed, Reason, Status, called, evaluate, reconcile
 from shared.model import (
     TENANT,
     Application,
@@ -389,3 +389,15 @@ def test_what_entra_did_not_show_is_not_missing(world):
     gaps = {gap.kind for gap in world.unread} & {Application, ServicePrincipal, DeletedApplication}
     if gaps:
         assert not [one for one in evaluate(world, RULES).findings if one.rule == "aks_service_principal_missing"]
+
+
+def test_a_finding_is_called_by_as_many_digits_as_tell_it_from_the_others():
+    one, other = (replace(finding(), fingerprint=name * 8) for name in ("abcd", "abce"))
+    assert called([one, other], " ABCD ") is one
+    for beginning in ("f", ""):
+        with pytest.raises(FingerprintError, match="no stored finding"):
+            called([one, other], beginning)
+    with pytest.raises(FingerprintError) as ambiguous:
+        called([one, other] * 4, "abc")
+    assert str(ambiguous.value).startswith("8 findings begin with 'abc', give more digits: abcdabcd")
+    assert str(ambiguous.value).endswith("; and 3 more")
