@@ -49,7 +49,7 @@ mutants: $(INSTALLED) ## Break each invariant of the design by a patch: the test
 	$(BIN)/python -m tests.mutants
 
 kills: $(INSTALLED) ## Kill the app at each of its requests, and between its writes
-	$(PYTEST) $(PARALLEL) -k killed tests
+	$(PYTEST) $(PARALLEL) -k killed tests/test_kill.py tests/app tests/clients
 
 faults: $(INSTALLED) ## 60 days of faults against a model, for SEEDS seeds; SEED=N replays one
 	$(BIN)/python -m tests.endurance $(if $(SEED),--seed $(SEED),$(SEEDS))
