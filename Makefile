@@ -6,9 +6,13 @@ INSTALLED := $(VENV)/installed node_modules/.package-lock.json
 # Tests wait for processes and services as often as they compute; one at a time, so that the long ones begin first.
 WORKERS := $(shell $(PYTHON) -c 'import os; print(min(8, 2 * os.cpu_count()))')
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+# The tests of what decides: no hosts, no browser, no processes.
+SHELL_TESTS := browser kill package docs bench cli commands worker function_app secrecy recorded security architecture
+CORE := tests/rules tests/app/test_preflight.py tests/commands/test_preflight.py \
+	$(filter-out $(SHELL_TESTS:%=tests/\%_%.py),$(wildcard tests/test_*.py))
 PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
 
-.PHONY: demo test check infra package deploy-test tools bench audit mutants faults fuzz docs requirements clean
+.PHONY: demo test check infra package deploy-test tools bench audit mutants kills faults fuzz coverage docs requirements clean
 
 demo: $(INSTALLED) ## Run the retailer's story against the simulator; leaves build/demo/
 	$(BIN)/python -m simulator.demo
@@ -44,11 +48,17 @@ audit: $(INSTALLED) ## bandit over the code, pip-audit over the pinned packages
 mutants: $(INSTALLED) ## Break each invariant of the design by a patch: the tests must notice
 	$(BIN)/python -m tests.mutants
 
+kills: $(INSTALLED) ## Kill the app at each of its requests, and between its writes
+	$(PYTEST) $(PARALLEL) -k killed tests/test_kill.py tests/app tests/clients
+
 faults: $(INSTALLED) ## 60 days of faults against a model, for SEEDS seeds; SEED=N replays one
 	$(BIN)/python -m tests.endurance $(if $(SEED),--seed $(SEED),$(SEEDS))
 
 fuzz: $(INSTALLED) ## Whatever others write and we read: SECONDS a target, guided by coverage on Python 3.12 and newer
 	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
+
+coverage: $(INSTALLED) ## Lines and branches of the core by its own tests, against the least of pyproject.toml
+	$(PYTEST) $(PARALLEL) --cov $(CORE)
 
 docs: $(INSTALLED) ## Write docs/rules.md from the rules, and draw the README's cards
 	$(BIN)/python -m shared.rules docs/rules.md

@@ -1,1 +1,1 @@
-"""Side-by-side measurements; they print, and assert no time."""
+"""Side-by-side measurements; a bound that is broken is said, and is an error."""

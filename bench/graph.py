@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from .readings import NOW, PAGE, Figures
 
 ROOT = Path(__file__).parent.parent
 LATENCY = 0.1
+CHEAPER, FARTHER = 100, 1.3
+"""How many times less CPU than the typed client at least, and how many times the floor at most."""
 EXPIRING = 100
 SUBSCRIPTIONS, CLUSTERS = 20, 40
 BEFORE = ("token for ARM", "subscriptions", "clusters", "token for Graph")
@@ -71,8 +74,22 @@ def median(runs: list[Figures]) -> Figures:
     }
 
 
-def side_by_side(applications: int, rounds: int) -> Table:
-    """Both clients over the same bytes, in turns."""
+def broken(what: str, figure: float, *, least: float = -math.inf, most: float = math.inf) -> list[str]:
+    """Which bound a figure breaks, in words; empty if none."""
+    if least <= figure <= most:
+        return []
+    bound = f"at least {least:g}" if figure < least else f"at most {most:g}"
+    return [f"{what}: {figure:.2f}, and may be {bound}"]
+
+
+def end(problems: Iterable[str]) -> None:
+    """End the benchmark with what broke, if anything did."""
+    if found := "\n".join(problems):
+        sys.exit(found)
+
+
+def side_by_side(applications: int, rounds: int) -> tuple[Table, list[str]]:
+    """Both clients over the same bytes, in turns; and what broke."""
     with simulator(applications=applications, expiring=EXPIRING) as env:
         read("ours", env)  # The simulator renders its pages once; nobody's time is that.
         runs = [(read("ours", env), read("typed", env)) for _ in range(rounds)]
@@ -96,19 +113,24 @@ def side_by_side(applications: int, rounds: int) -> Table:
     ):
         one, other = ours[name] * scale, typed[name] * scale
         found.add_row(label, form.format(one), form.format(other), f"{other / one:,.1f}" if one else "")
-    return found
+    times = typed["cpu"] / ours["cpu"]
+    found.caption = f"the CPU of the reading: at least {CHEAPER} times less"
+    return found, broken("the typed client's CPU, in times of ours", times, least=CHEAPER)
 
 
-def far_away(applications: int, rounds: int) -> Table:
-    """Wall time against the floor: the longest chain of dependent requests times the round trip."""
+def far_away(applications: int, rounds: int) -> tuple[Table, list[str]]:
+    """Wall time against the floor: the longest chain of dependent requests times the round trip; and what broke."""
     pages = -(-applications // PAGE)
     found = table(
         f"{LATENCY * 1000:.0f} ms latency a request, from a cold start after the imports; wall time against the floor",
         *("", "requests to Graph", "chain", "floor", "wall", "ratio", "CPU"),
     )
 
+    problems: list[str] = []
+
     def row(label: str, figures: Figures, name: str, chain: int) -> None:
         floor, wall = chain * LATENCY, figures[name]
+        problems.extend(broken(f"{label.strip()}: wall time, in times of the floor", wall / floor, most=FARTHER))
         cells = (f"{figures['requests']:.0f}", str(chain), f"{floor:.2f} s", f"{wall:.2f} s", f"{wall / floor:.2f}")
         found.add_row(label, *cells, f"{figures['cpu']:.2f} s")
 
@@ -124,8 +146,11 @@ def far_away(applications: int, rounds: int) -> Table:
     row(label, scan, "wall", chain(pages))
     row("  of it from the first request to Graph on", scan, "wall_graph", chain(pages) - len(BEFORE))
     steps = ", ".join((*BEFORE, f"{pages} pages", *AFTER))
-    found.caption = f"the dry run's chain: {steps}; peak memory {scan['peak'] / 2**20:.0f} MB"
-    return found
+    found.caption = (
+        f"at most {FARTHER} times the floor, on a machine that does nothing else; the dry run's chain: "
+        f"{steps}; peak memory {scan['peak'] / 2**20:.0f} MB"
+    )
+    return found, problems
 
 
 def bytes_an_application() -> Table:
@@ -154,20 +179,22 @@ def table(title: str, first: str, *headings: str) -> Table:
 
 
 def main() -> None:
-    """Measure and print; only a reading that fails, or that reads something else, is an error."""
+    """Measure and print; a bound that is broken is an error, and so is a reading that fails or reads something else."""
     parser = argparse.ArgumentParser(prog="python -m bench.graph")
     parser.add_argument("--applications", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3, help="each figure is the median of so many")
     options = parser.parse_args()
     console = Console(width=120, highlight=False)
-    for part in (
-        side_by_side(options.applications, options.rounds),
-        far_away(options.applications, options.rounds),
-        bytes_an_application(),
-    ):
-        console.print(part)
+    problems: list[str] = []
+    for part in (side_by_side, far_away):
+        found, some = part(options.applications, options.rounds)
+        problems += some
+        console.print(found)
         console.print()
+    console.print(bytes_an_application())
+    console.print()
     console.print(f"Every figure is the median of {options.rounds}; each reading is a process of its own.")
+    end(problems)
 
 
 if __name__ == "__main__":

@@ -63,17 +63,17 @@ def floor(numbers: Mapping[str, int]) -> float:
     return chain(math.ceil(listing / PAGE), math.ceil(rows / ASSIGNMENTS)) * LATENCY
 
 
-def estate(rounds: int) -> Iterator[Table | str]:
+def estate(rounds: int, numbers: Mapping[str, int] = ESTATE) -> Iterator[Table | str]:
     """A real tenant's numbers with a slow Azure: the scan against its floor, what it writes, and an idle settle."""
-    with simulator(LATENCY, **ESTATE) as env:
+    with simulator(LATENCY, **numbers) as env:
         read("scan", env)
         scan = median([read("scan", env) for _ in range(rounds)])
         kept = [_kept(env) for _ in range(rounds)]
         found = table(
-            f"{_size(ESTATE)}; {LATENCY * 1000:.0f} ms a request; median of {rounds}",
+            f"{_size(numbers)}; {LATENCY * 1000:.0f} ms a request; median of {rounds}",
             *("", "requests: Graph", "ARM", "floor", "wall", "ratio", "CPU", "peak memory", "above the start"),
         )
-        found.add_row(*_cells("a dry run", scan, floor(ESTATE)))
+        found.add_row(*_cells("a dry run", scan, floor(numbers)))
         found.caption = ", ".join(f"{number} {rule}" for rule, number in scan["rules"].items())
         yield found
         yield _steps(kept)

@@ -5,7 +5,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.clients.rows import finding_of, finding_row
-from shared.findings import INCLUDED, Finding, Notice, Observed, Reason, Status, evaluate, reconcile
+from shared.findings import (
+    INCLUDED,
+    Finding,
+    FingerprintError,
+    Notice,
+    Observed,
+    Reason,
+    Status,
+    called,
+    evaluate,
+    reconcile,
+)
 from shared.model import (
     TENANT,
     Application,
@@ -401,3 +412,15 @@ def test_a_finding_that_includes_more_than_its_row_holds_stays_the_same_from_sca
         (one,) = reconcile(stored, evaluate(world, (rule,)), world, (rule,))
         stored = (finding_of({**finding_row("t", one), "RowKey": f"f-{one.fingerprint}"}),)
         assert (stored[0].includes, stored[0].changed, stored[0].revision) == (many[:INCLUDED], NOW, 1)
+
+
+def test_a_finding_is_called_by_as_many_digits_as_tell_it_from_the_others():
+    one, other = (replace(finding(), fingerprint=name * 8) for name in ("abcd", "abce"))
+    assert called([one, other], " ABCD ") is one
+    for beginning in ("f", ""):
+        with pytest.raises(FingerprintError, match="no stored finding"):
+            called([one, other], beginning)
+    with pytest.raises(FingerprintError) as ambiguous:
+        called([one, other] * 4, "abc")
+    assert str(ambiguous.value).startswith("8 findings begin with 'abc', give more digits: abcdabcd")
+    assert str(ambiguous.value).endswith("; and 3 more")

@@ -22,6 +22,7 @@ from shared.access import (
     assignment_scope,
     level,
     merged,
+    one_line,
     reaches,
     subscription_of,
 )
@@ -660,3 +661,7 @@ def test_what_is_said_to_be_held_again_is_held_to_the_last_action(
     for action, data in product(EVERY_ACTION, (False, True)):
         if permits(role, action, data=data) is not Verdict.NO:
             assert permits(other, action, data=data) is Verdict.YES, action
+
+
+def test_a_condition_is_one_line_and_its_literals_stay_as_they_are():
+    assert one_line("\n@Resource[a]\r\n\tStringEquals 'x  y'\n") == "@Resource[a] StringEquals 'x  y'"

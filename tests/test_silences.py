@@ -184,3 +184,7 @@ def test_equal_words_give_an_equal_id_and_others_another():
     assert made().id == made().id
     assert made().id != made(comment="something else").id
     assert not entries((), FALLBACK, NOW, policy(made()), {})
+
+
+def test_without_a_silence_nothing_is_muted():
+    assert muting([finding()], NOW, []) == {}

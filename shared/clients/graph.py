@@ -123,11 +123,9 @@ class Graph:
         content = await self.send(Method.POST, f"{self.endpoint}/v1.0/$batch", kind, json.dumps(body).encode())
         try:
             found = {one["id"]: one for one in json.loads(content)["responses"]}
-            return [
-                (int(one["status"]), one.get("headers") or {}, one.get("body"))
-                for one in (found[str(number)] for number in range(len(urls)))
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return [_answer(found[str(number)]) for number in range(len(urls))]
+        # OverflowError: Python reads Infinity out of JSON.
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ReadError(
                 Unread(kind=kind, scope=TENANT, reason="a $batch answer that is no batch", passing=True)
             ) from error
@@ -207,3 +205,9 @@ def _retry_after(headers: Mapping[str, str]) -> float:
 
 def _fault(error: Exception, endpoint: str) -> str:
     return fault(error.__cause__ if isinstance(error.__cause__, AzureError) else error, endpoint)
+
+
+def _answer(one: Mapping[str, Any]) -> tuple[int, Mapping[str, str], Any]:
+    """The status, headers and body of an answer within a batch."""
+    headers = one.get("headers")
+    return int(one["status"]), headers if isinstance(headers, dict) else {}, one.get("body")

@@ -411,13 +411,20 @@ async def test_one_part_that_fails_costs_no_other(owned: Watch, fault: dict[str,
 
 @pytest.mark.parametrize(
     "body",
-    [b"{}", b"[]", b"nothing", b'{"responses": []}', b'{"responses": {}}', b'{"responses": [{"id": "0"}]}', b"null"],
+    [b"{}", b"[]", b"nothing", b'{"responses": []}', b'{"responses": {}}', b'{"responses": [{"id": "0"}]}', b"null"]
+    + [b'{"responses": [{"id": "0", "status": Infinity}]}'],
 )
 async def test_a_batch_that_is_none_is_unread(owned: Watch, body: bytes) -> None:
     owned.azure.add(Fault(path=r"\$batch", body=body, times=1))
     found, unread = await owners(owned, paths(owned))
     assert found.keys() == set(paths(owned)[20:])
     assert [one.reason for one in unread] == ["a $batch answer that is no batch"]
+
+
+async def test_a_part_whose_headers_are_none_is_asked_for_again(owned: Watch) -> None:
+    body = b'{"responses": [{"id": "0", "status": 429, "headers": ["Retry-After"], "body": null}]}'
+    owned.azure.add(Fault(path=r"\$batch", body=body, times=1))
+    assert await owners(owned, paths(owned)[:1]) == ({paths(owned)[0]: ["Person 0"]}, [])
 
 
 async def test_owners_that_are_not_objects_are_left_out(owned: Watch) -> None:

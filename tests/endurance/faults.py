@@ -17,7 +17,7 @@ from shared.clients import http
 from shared.clients.http import Patience, ReadError
 from shared.clients.storage import StorageError
 from shared.clients.teams import Teams
-from shared.settings import Settings
+from shared.settings import Secret, Settings
 from shared.silences import silence
 from simulator import Fault, Simulator
 from simulator.azurite import Azurite
@@ -63,6 +63,16 @@ READING: tuple[dict[str, Any], ...] = (
     {"body": b"{}"},
     {"body": b'{"value": 5}'},
 )
+LOOKING: tuple[dict[str, Any], ...] = (
+    {"path": "roleAssignments", "status": 503},
+    {"path": "roleAssignments", "status": 429},
+    {"path": "roleAssignments", "reset": "before"},
+    {"path": "roleAssignments", "status": 500, "times": 1},
+    {"path": "managedClusters", "status": 503},
+    {"path": "eventtypes", "status": 500},
+    {"path": "", "html": True},
+)
+"""What may go wrong at ARM while settle looks at what events tell."""
 POSTINGS: tuple[dict[str, Any], ...] = (
     {"status": 429, "retry_after": 1},
     {"status": 500},
@@ -277,7 +287,7 @@ class Story:
                 await self.deliver(clients)
                 world.actions.end_update(cluster)
             if minute in (1, 4, 7, 10, 12):
-                await self.settle(clients, world.problems(), sure=False)
+                await self.look_again(clients)
         mine = any(name == cluster.name for _, name in lost)
         if back == 3 or (updating and mine and back):
             told = [(channel, key) for channel, key, when in self.ledger.named if key in keys and when > began]
@@ -286,13 +296,39 @@ class Story:
         world.actions.end_update(cluster)
         self.go(timedelta(minutes=2))
 
+    async def look_again(self, clients: Clients) -> None:
+        """A settle within a grace; now and then Azure cannot be asked meanwhile, and the next one has to do it."""
+        if self.world.chance.random() < 0.2:
+            what = self.world.chance.choice(LOOKING)
+            self.note(f"fault while events are looked at: {what}")
+            self.azure.add(Fault(host="arm", **what))
+        try:
+            await self.settle(clients, self.world.problems(), sure=False)
+        finally:
+            self.azure.clear()
+
     async def deliver(self, clients: Clients) -> None:
-        """Bring what happened last to the event function, sometimes twice."""
-        tenant = self.world.tenant
+        """Bring what happened last to the event function, sometimes twice, and again for as long as storage is away."""
+        tenant, chance = self.world.tenant, self.world.chance
         assert clients.tables
-        for _ in range(self.world.chance.choice((1, 1, 2))):
-            schema = self.world.chance.choice(("EventGridSchema", "CloudEventSchemaV1_0"))
-            await app.role_changed(clients.tables, event(tenant.log[-1], tenant.id, schema), self.world.now)
+        for _ in range(chance.choice((1, 1, 2))):
+            schema = chance.choice(("EventGridSchema", "CloudEventSchemaV1_0"))
+            one = event(tenant.log[-1], tenant.id, schema)
+            if chance.random() < 0.15:
+                self.note("fault storage while an event comes")
+                await self.refuse(one)
+            await app.role_changed(clients.tables, one, self.world.now)
+
+    async def refuse(self, one: Mapping[str, Any]) -> None:
+        """An event comes while storage refuses connections: it may not be answered as if it were kept."""
+        # Nothing listens on port 1; stopping Azurite for each of these would take a second.
+        nowhere = self.azurite.connection_string.replace(f":{self.azurite.port}/", ":1/")
+        try:
+            async with app.connect_tables(replace(self.settings, storage=Secret(nowhere)), CALM) as tables:
+                await app.role_changed(tables, one, self.world.now)
+        except StorageError:
+            return
+        raise Wrong("an event was answered, and was not kept")
 
     async def trouble(self) -> None:
         """A scan and a settle with faults, all of which are over afterwards."""

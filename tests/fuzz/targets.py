@@ -6,26 +6,30 @@ understood all the same.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ServiceResponseError
+from azure.identity.aio import ManagedIdentityCredential
 from azure.mgmt.authorization.v2022_04_01 import models as rights
 from azure.mgmt.containerregistry import models as registries
 from azure.mgmt.containerservice import models as containers
 from azure.mgmt.monitor import models as monitor
 from azure.mgmt.msi.v2024_11_30 import models as msi
+from kiota_abstractions.method import Method
 
 from shared.access import BaselineGrant, RoleAssignment
-from shared.clients import aks, baseline_rows, inbox_rows, other_rows, rows, scan_rows
+from shared.clients import aks, baseline_rows, entra, graph, inbox_rows, other_rows, rows, scan_rows
 from shared.clients.activity import deletion
 from shared.clients.graph_pages import application, deleted_application, page_of, service_principal
-from shared.clients.http import ReadError, error_code, retry_after, same_origin
+from shared.clients.http import Arm, Patience, ReadError, _complete, error_code, retry_after, same_origin
 from shared.clients.identities import federated_credential, identity
-from shared.clients.rbac import role_assignment, role_definition
+from shared.clients.rbac import Rbac, role_assignment, role_definition
 from shared.clients.resources import registry, subnet
 from shared.clients.values import UNCLEAR
 from shared.events import EventError, decode, stripped
@@ -62,6 +66,26 @@ PAGE = {
         }
     ],
 }
+RELATED = {
+    "@odata.type": "#microsoft.graph.group",
+    "id": GUID,
+    "displayName": "one",
+    "userPrincipalName": "one@example.com",
+    "name": "one",
+    "issuer": "https://issuer",
+    "subject": "system:serviceaccount:a:b",
+    "audiences": ["api://x"],
+}
+PRINCIPAL = {"id": GUID, "appId": GUID, "displayName": "one", "accountEnabled": True, "userType": "Member"}
+MORE = "https://graph.microsoft.com/v1.0/more?$skiptoken=2"
+LISTED = {"value": [RELATED], "@odata.nextLink": MORE}
+BATCH: dict[str, Any] = {
+    "responses": [
+        {"id": "1", "status": 404, "headers": {"Content-Type": "application/json"}, "body": {"error": {"code": "x"}}},
+        {"id": "0", "status": 200, "headers": {"Retry-After": "1"}, "body": {**PRINCIPAL, **LISTED}},
+    ]
+}
+"""Graph answers a $batch in any order; this answer is one to every question that we ask by batch."""
 IDENTITY = {"resourceId": f"{GROUP}/providers/x/y/z", "clientId": GUID, "objectId": GUID}
 CLUSTER = {
     "id": f"{GROUP}/providers/Microsoft.ContainerService/managedClusters/c",
@@ -95,6 +119,7 @@ GRANT = {
         "conditionVersion": "2.0",
     },
 }
+GRANTS = {"value": [GRANT], "nextLink": None}
 DEFINITION = {
     "id": ROLE,
     "properties": {"roleName": "R", "type": "CustomRole", "permissions": [{"actions": ["*/read"], "notActions": [""]}]},
@@ -192,6 +217,35 @@ READING = (AzureError, ValueError, TypeError, AttributeError)
 """What `reading()` turns into Unread."""
 
 
+class Answering(graph.Graph):
+    """Graph with one answer to every $batch, and one for each page that follows."""
+
+    posted = page = b""
+
+    async def send(self, method: Method, *_: Any, **__: Any) -> bytes:
+        return self.posted if method is Method.POST else self.page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed(Arm):
+    """Resource Manager with one page, behind the policy that looks whether it is whole."""
+
+    body: bytes
+
+    async def pages(self, path: str, version: str, take: Callable[[bytes], str | None]) -> None:
+        if not _complete(self.body):
+            raise ServiceResponseError("the service answered 200 with something that is no listing")
+        take(self.body)
+
+
+AT_ONCE = Patience(attempts=2, longest_wait=0)
+UNUSED: Any = None
+CREDENTIALS = ManagedIdentityCredential()
+GRAPH = entra.Entra(CREDENTIALS, "https://graph.microsoft.com", AT_ONCE)
+ANSWERS = GRAPH._graph = Answering(CREDENTIALS, "https://graph.microsoft.com", AT_ONCE)
+"""Made once: a client takes longer than an input may."""
+
+
 def events(data: bytes) -> int:
     """Deliveries of Event Grid."""
     event = mutated(EVENT, Choices(data))
@@ -227,12 +281,32 @@ def graph_pages(data: bytes) -> int:
                     assert one.kind in CredentialKind
                     assert all(when is None or when.tzinfo is UTC for when in (one.start, one.end))
                 understood += 1
-    return understood
+    ANSWERS.posted = data if raw is data else _bytes(mutated(BATCH, Choices(data)))
+    ANSWERS.page = data if raw is data else _bytes({"value": [RELATED]})
+    return understood + asyncio.run(_batches())
+
+
+async def _batches() -> int:
+    """Everything that is asked by batch: what an answer does not tell is unread, and no error comes out."""
+    asked, understood = (GUID, "2" + GUID[1:]), 0
+    owners, unread = await GRAPH.list_owners(f"/applications/{one}" for one in asked)
+    assert len(owners) == len(asked) or unread
+    understood += any(owners.values())
+    memberships, gone, unread = await GRAPH.list_memberships(asked)
+    assert len(memberships) + len(gone) == len(asked) or unread
+    understood += bool(memberships)
+    trusts, _ = await GRAPH.list_federated_credentials(asked)
+    understood += bool(trusts)
+    principals, _ = await GRAPH.list_principals_of(asked)
+    members, _ = await GRAPH.list_members(asked)
+    return understood + bool(principals) + bool(members)
 
 
 def arm_pages(data: bytes) -> int:
-    """Objects of Resource Manager, as the SDK gives them."""
-    choices, understood = Choices(data), 0
+    """Objects of Resource Manager, as the SDK gives them, and the listing that is decoded without it."""
+    choices = Choices(data)
+    understood = asyncio.run(_assignments(_bytes(mutated(GRANTS, Choices(data)))))
+    understood += asyncio.run(_assignments(data))
     for sample, parse in (
         (CLUSTER, lambda item: aks.cluster(containers.ManagedCluster(item).as_dict())),
         (GRANT, lambda item: role_assignment(rights.RoleAssignment.deserialize(item))),
@@ -247,6 +321,15 @@ def arm_pages(data: bytes) -> int:
         with contextlib.suppress(*READING):
             understood += parse(mutated(sample, choices)) is not None
     return understood
+
+
+async def _assignments(body: bytes) -> int:
+    """The role assignments of a subscription: a page is understood whole, or it is unread."""
+    arm = Listed(credential=CREDENTIALS, endpoint="https://management.azure.com", transport=UNUSED, body=body)
+    found, unread = await Rbac(arm).list_assignments(GUID)
+    assert unread or len(found) == len(json.loads(body)["value"])
+    assert not (unread and found)
+    return bool(found)
 
 
 def settings(data: bytes) -> int:

@@ -49,6 +49,15 @@ def test_each_missing_grant_comes_with_its_command():
     assert set(hit.facts["targets"]) == {S, SUBNET}
 
 
+@pytest.mark.parametrize(("number", "unnamed"), [(19, 0), (20, 1), (22, 3)])
+def test_a_hit_names_twenty_grants_and_counts_the_others(number, unnamed):
+    more = [row(assignment("Reader", f"{S}/resourceGroups/g{one}", CONTROL_ID)) for one in range(number)]
+    (hit,) = problems(rule, replaced(*whole(JOIN), baseline=[*more, row(assignment(*JOIN[:2], CONTROL_ID))]))
+    *_, last = hit.facts["evidence"]
+    assert sum("az role assignment create" in line for line in hit.facts["evidence"]) == 20
+    assert (last == f"… and {unnamed} more.") == bool(unnamed)
+
+
 def test_what_the_new_identity_holds_by_any_other_grant_is_not_lost():
     group = assignment("AcrPull", S, GROUP, principal_type="Group")
     world = replaced(*whole(PULL), group, groups={NEW_KUBELET: [GROUP]})
