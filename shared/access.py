@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -262,6 +262,8 @@ class Access:
     """Lower-case ids of the subscriptions whose registries are known in full."""
     subnets: tuple[Subnet, ...] = ()
     baseline: tuple[BaselineGrant, ...] = ()
+    unasked: Mapping[str, str] = field(default_factory=dict)
+    """Why ARM could not be asked whether the scope of a lost grant still exists, by lower-case scope."""
 
 
 def last_segment(path: str) -> str:

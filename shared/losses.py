@@ -223,6 +223,12 @@ def story(row: BaselineGrant, snapshot: Snapshot, name: str) -> list[str]:
         lines.append(f"Deleted by {by.label}{identity}: {proof}.")
     elif by is None:
         lines.append("Who deleted it is not known: no event told of it.")
+    unasked = snapshot.access.unasked.get(one.scope.lower())
+    if unasked:
+        lines.append(
+            f"Whether {one.scope} still exists could not be read: {unasked}. If it was deleted on purpose: "
+            "python -m shared accept, with the fingerprint and a comment."
+        )
     return lines
 
 

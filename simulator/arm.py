@@ -16,6 +16,7 @@ from .authorization import Authorization
 from .entities import Subscription
 from .estate import Estate
 from .identity import ARM, audience, caller_of
+from .providers import Providers
 from .replies import GROUP, SUBSCRIPTION, Match, error, missing, page
 from .topics import Topics
 from .world import Call, Reply, World, json_reply
@@ -57,6 +58,8 @@ class Arm:
                 ("GET", SUBSCRIPTION + _CLUSTERS, self._clusters),
                 ("GET", GROUP + _CLUSTERS, self._clusters),
                 ("GET", rf"{GROUP}{_CLUSTERS}/(?P<name>[^/]+)", self._cluster),
+                # Last, since its patterns are those of any resource.
+                *Providers(world).routes,
             )
         ]
 
@@ -196,8 +199,10 @@ def action_of(call: Call) -> str:
     """The action that a request needs, as AuthorizationFailed names it."""
     verb = {"GET": "read", "DELETE": "delete"}.get(call.method, "write")
     _, marker, rest = call.path.rpartition("/providers/")
+    provider, *segments = rest.strip("/").split("/")
+    if marker and not segments:
+        return f"Microsoft.Resources/subscriptions/providers/{verb}"
     if marker:
-        provider, *segments = rest.strip("/").split("/")
         return "/".join((provider, *segments[::2], verb))
     if re.search(r"/resourcegroups", call.path, re.IGNORECASE):
         return f"Microsoft.Resources/subscriptions/resourceGroups/{verb}"

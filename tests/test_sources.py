@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.access import FederatedIdentityCredential, Membership
+from shared.clients.resources import _VERSIONS
 from shared.model import Application, ManagedCluster, Owner, Refusal, ServicePrincipal, Unread
 from shared.rules import RULES
 from shared.sources import SOURCES, TAGS, USERS, Service, blind, named, told_as
@@ -17,6 +18,15 @@ PERMISSIONS = (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8")
 def test_each_action_is_in_the_narrow_role_and_the_document(source):
     assert source.needs in json.loads((ROOT / "infra/access/actions.json").read_text(encoding="utf-8"))
     assert f"`{source.needs}`" in PERMISSIONS
+
+
+@pytest.mark.parametrize(
+    "action", [*(f"{kind}/read" for kind in _VERSIONS), "microsoft.resources/subscriptions/providers/read"]
+)
+def test_the_narrow_role_may_ask_for_each_type_whether_it_still_exists(action):
+    allowed = json.loads((ROOT / "infra/access/actions.json").read_text(encoding="utf-8"))
+    assert action in {one.lower() for one in allowed}
+    assert f"`{action}`" in PERMISSIONS.lower()
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda one: one.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,14 +11,18 @@ from .. import alerts, drift, former
 from ..access import BaselineGrant, RoleAssignment, RoleDefinition
 from ..alerts import Policy
 from ..clients.baseline_rows import ClusterRow, ScopeRow, key
+from ..clients.http import ReadError
 from ..clients.resources import Resources
 from ..clients.rows import Due
 from ..clients.tables import Change, Stored, Tables
 from ..findings import Finding
 from ..model import Application, ManagedCluster, Snapshot, covers
+from ..text import visible
 from .access import Reading
 from .owners import entities
 from .reads import each
+
+log = logging.getLogger(__name__)
 
 
 def changes(stored: Stored, findings: Sequence[Finding], now: datetime, policy: Policy) -> list[Change]:
@@ -115,8 +120,21 @@ def remembered(snapshot: Snapshot, reading: Reading, gone: Iterable[str]) -> dic
     return after
 
 
-async def gone_scopes(resources: Resources, grants: Iterable[BaselineGrant]) -> frozenset[str]:
-    """The lower-case scopes of lost grants that ARM says are gone; what cannot be asked counts as there."""
+async def gone_scopes(resources: Resources, grants: Iterable[BaselineGrant]) -> tuple[frozenset[str], dict[str, str]]:
+    """The lower-case scopes of lost grants that ARM says are gone, and why it could not be asked about others."""
     scopes = {row.assignment.scope.lower(): row.assignment.scope for row in grants if row.lost}
-    answers = await each(scopes.values(), resources.is_gone, [])
-    return frozenset(scope.lower() for scope, gone in answers if gone)
+
+    async def ask(scope: str) -> bool | str:
+        try:
+            return await resources.is_gone(scope)
+        except ReadError as error:
+            return error.unread.reason
+
+    answers = {scope.lower(): answer for scope, answer in await each(scopes.values(), ask, [])}
+    unasked = {scope: answer for scope, answer in sorted(answers.items()) if isinstance(answer, str)}
+    for reason in dict.fromkeys(unasked.values()):
+        some = [scope for scope in unasked if unasked[scope] == reason]
+        log.warning(
+            "whether scopes still exist could not be read: %d, the first is %s: %s", len(some), visible(some[0]), reason
+        )
+    return frozenset(scope for scope, answer in answers.items() if answer is True), unasked

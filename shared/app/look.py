@@ -28,7 +28,7 @@ from ..settings import Settings
 from ..text import visible
 from .access import read_access, read_definitions
 from .connect import Clients
-from .keep import changes
+from .keep import changes, gone_scopes
 from .owners import assign_owners
 from .reads import each
 
@@ -372,7 +372,12 @@ class _Look:
         whole = {one for one in scopes if f"{RoleAssignment.__name__} /subscriptions/{one}" not in partial}
         if last and last.unnamed:
             whole = set()
-        access = replace(reading.access, listed=listed | whole, baseline=tuple(grants.values()))
+        behind = {one for key in concerned if key in clusters for one in clusters[key].principals}
+        # A scope that is gone may be in the middle of being made anew: only a scan forgets what was lost with it.
+        _, unasked = await gone_scopes(
+            self._clients.resources, (row for row in grants.values() if behind & set(row.holders))
+        )
+        access = replace(reading.access, listed=listed | whole, baseline=tuple(grants.values()), unasked=unasked)
         # What the last scan could not list is as little known to this look.
         unlisted = [
             Unread(kind=RoleAssignment, scope=f"/subscriptions/{one}", reason="not read by the last scan")

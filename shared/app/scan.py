@@ -112,7 +112,8 @@ async def scan(
     snapshot = replace(snapshot, access=reading.access)
     snapshot = replace(snapshot, former=former.all_seen(snapshot, before))
     snapshot = compared(snapshot, reading, known, previous)
-    gone = await gone_scopes(clients.resources, snapshot.access.baseline)
+    gone, unasked = await gone_scopes(clients.resources, snapshot.access.baseline)
+    snapshot = replace(snapshot, access=replace(snapshot.access, unasked=unasked))
 
     observed = evaluate(snapshot, RULES)
     assigned, owners, unread = await read_owners(clients, settings, snapshot, observed)

@@ -15,6 +15,7 @@ from shared.clients.tables import Tables
 from simulator import Fault, az
 from simulator.access import ManagementGroup, RoleAssignment
 from simulator.azurite import Azurite
+from simulator.entities import Resource
 
 from ..conftest import Watch, Wired, day, wired
 
@@ -375,6 +376,45 @@ async def test_a_registry_that_is_deleted_takes_its_grants_along_and_is_no_loss(
         await world.scan(MORNING + timedelta(hours=12))
         assert world.findings() == {}
         assert world.told() == []
+
+
+@pytest.mark.parametrize(
+    ("deleted", "refused"),
+    [(True, False), (True, True), (False, False)],
+    ids=["it is gone", "it is gone and may not be asked about", "it is still there"],
+)
+async def test_a_resource_of_a_type_that_nobody_foresaw_takes_its_grants_along(
+    watch: Watch, azurite: Azurite, caplog: pytest.LogCaptureFixture, deleted: bool, refused: bool
+) -> None:
+    watch.advance(MORNING)
+    cluster = watch.azure.tenant.cluster("shop-prod")
+    bus = Resource(
+        subscription_id=cluster.subscription_id, group=cluster.group, type="Microsoft.ServiceBus/namespaces", name="bus"
+    )
+    watch.azure.tenant.resources.append(bus)
+    held = watch.azure.actions.assign(cluster.kubelet_object_id, "Reader", bus.id, TOMAS)
+    await begin(watch)
+    async with wired(watch, azurite, subscriptions=()) as world:
+        if refused:
+            watch.azure.add(Fault(path="/namespaces/bus", host="arm", status=403))
+        if deleted:
+            watch.azure.actions.delete_scope(bus.id, TOMAS)
+        else:
+            unassign(watch, held)
+        for hours in (6, 12):
+            await world.scan(MORNING + timedelta(hours=hours))
+            await world.minutes(7)
+        if deleted and not refused:
+            assert world.findings() == {}
+            assert world.told() == world.told("shop") == []
+            return
+        assert world.findings().keys() == {REMOVED}
+        (text,) = world.told("shop")
+        assert "lost role Reader on bus" in text
+        unread = f"Whether {bus.id} still exists could not be read: HTTP 403 AuthorizationFailed."
+        assert (unread in text) is refused
+        assert ("python -m shared accept, with the fingerprint" in text.partition("still exists")[2]) is refused
+        assert ("whether scopes still exist could not be read: 1, the first" in caplog.text) is refused
 
 
 async def test_a_scan_that_read_before_the_event_does_not_undo_it(watch: Watch, azurite: Azurite) -> None:

@@ -98,7 +98,8 @@ async def test_identities_registries_subnets_and_groups(retailer: Watch) -> None
         assert not await clients.resources.is_gone(registries[0].id)
         assert await clients.resources.is_gone(registries[0].id + "x")
         assert await clients.resources.is_gone(registries[0].id.split("/providers/")[0] + "x")
-        assert not await clients.resources.is_gone(registries[0].id.replace("ContainerRegistry", "Unknown") + "x")
+        with pytest.raises(ReadError, match="HTTP 404 InvalidResourceNamespace"):
+            await clients.resources.is_gone(registries[0].id.replace("ContainerRegistry", "Unknown") + "x")
         memberships, gone, unread = await clients.entra.list_memberships(
             [cluster.kubelet_object_id, "11111111-1111-4111-8111-111111111111", "no guid"]
         )

@@ -15,6 +15,7 @@ from shared.clients.http import NotFoundError, ReadError
 from shared.clients.resources import registry, resource_type, subnet
 from shared.model import Unread
 from simulator import Fault, load
+from simulator.entities import Resource
 
 from ..conftest import Start, Watch, day
 
@@ -190,3 +191,61 @@ async def test_what_cannot_be_asked_is_not_gone(retailer: Watch, status: int) ->
         with pytest.raises(ReadError) as caught:
             await clients.resources.is_gone(group)
     assert caught.value.unread.kind is RoleAssignment
+
+
+async def test_a_type_without_a_version_of_ours_is_asked_for_with_the_newest_stable_one(retailer: Watch) -> None:
+    group = f"/subscriptions/{production(retailer)}/resourceGroups/rg-shop-prod"
+    made = [
+        Resource(subscription_id=production(retailer), group="rg-shop-prod", type=kind, name=name)
+        for kind, name in (
+            ("Microsoft.ServiceBus/namespaces", "bus"),
+            ("Microsoft.ServiceBus/namespaces/queues", "bus/q"),
+        )
+    ]
+    made.append(
+        Resource(
+            subscription_id=production(retailer),
+            group="rg-shop-prod",
+            type="Microsoft.DevCenter/devcenters",
+            name="dev",
+        )
+    )
+    retailer.azure.tenant.resources += made
+    async with retailer.clients(storage=False) as clients:
+        for one in made:
+            assert not await clients.resources.is_gone(one.id)
+            assert await clients.resources.is_gone(f"{one.id}-gone")
+        with pytest.raises(ReadError, match="no API version for its type"):
+            await clients.resources.is_gone(f"{group}/providers/Microsoft.ServiceBus/namespaces/bus/nothings/x")
+        assert await clients.resources.is_gone(f"{group}/providers/Microsoft.ServiceBus/namespaces/gone/nothings/x")
+        with pytest.raises(ReadError, match="no API version for its type"):
+            await clients.resources.is_gone(f"{group}/nothing/x")
+    asked = [one.target for one in retailer.azure.requests if one.host == "arm"]
+    assert len([one for one in asked if "/providers/microsoft.servicebus?" in one.lower()]) == 1
+    assert [one.partition("api-version=")[2] for one in asked if "/namespaces/bus?" in one][:1] == ["2024-01-01"]
+    assert "2025-10-01-preview" in next(one for one in asked if "/devcenters/dev?" in one)
+
+
+@pytest.mark.parametrize("path", ["/providers/microsoft.servicebus[?]", "/namespaces/bus[?]"])
+async def test_who_may_not_ask_about_a_resource_asks_about_its_group(retailer: Watch, path: str) -> None:
+    bus = "providers/Microsoft.ServiceBus/namespaces/bus"
+    groups = f"/subscriptions/{production(retailer)}/resourceGroups"
+    retailer.azure.add(Fault(path=path, host="arm", status=403))
+    async with retailer.clients(storage=False) as clients:
+        assert await clients.resources.is_gone(f"{groups}/gone/{bus}")
+        for _ in range(2):
+            with pytest.raises(ReadError, match="HTTP 403"):
+                await clients.resources.is_gone(f"{groups}/rg-shop-prod/{bus}")
+        retailer.azure.add(Fault(path="/resourceGroups/rg-shop-prod[?]", host="arm", status=403))
+        with pytest.raises(ReadError, match="HTTP 403"):
+            await clients.resources.is_gone(f"{groups}/rg-shop-prod/{bus}")
+
+
+async def test_a_404_about_the_type_says_nothing_of_the_resource(retailer: Watch) -> None:
+    scope = f"/subscriptions/{production(retailer)}/resourceGroups/rg-shop-prod/providers/Microsoft.KeyVault/vaults/v"
+    body = b'{"error": {"code": "InvalidResourceType", "message": "no"}}'
+    async with retailer.clients(storage=False) as clients:
+        assert await clients.resources.is_gone(scope)
+        retailer.azure.add(Fault(path="/vaults/v", host="arm", status=404, body=body))
+        with pytest.raises(ReadError, match="InvalidResourceType"):
+            await clients.resources.is_gone(scope)

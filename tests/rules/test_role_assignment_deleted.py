@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from shared import drift
@@ -29,6 +31,15 @@ def test_a_right_that_nothing_known_rests_on():
         f"az role assignment create --assignee-object-id {KUBELET_ID} --assignee-principal-type ServicePrincipal "
         f"--role 4633458b-17de-408a-b874-0445c86b69e6 --scope {VAULT}"
     )
+
+
+def test_where_nobody_could_ask_whether_the_scope_still_exists_it_says_so():
+    snapshot = without(assignment(SECRETS, VAULT, KUBELET_ID)).snapshot(after(1))
+    unasked = replace(snapshot, access=replace(snapshot.access, unasked={VAULT.lower(): "HTTP 403"}))
+    told = f"Whether {VAULT} still exists could not be read: HTTP 403. If it was deleted on purpose: python -m shared accept"
+    for seen, lines in ((snapshot, 0), (unasked, 1)):
+        (hit,) = problems(rule, seen)
+        assert len([line for line in hit.facts["evidence"] if line.startswith(told)]) == lines
 
 
 def test_of_a_group_the_command_gives_it_back_to_the_group():

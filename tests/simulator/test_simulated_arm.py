@@ -56,6 +56,23 @@ def test_what_is_missing_is_named(client: Client) -> None:
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, code)
 
 
+def test_a_provider_names_the_versions_of_its_types_and_takes_no_other(client: Client) -> None:
+    subscription = f"/subscriptions/{client.azure.tenant.subscription('Northwind Production').id}"
+    shown = client.arm(f"{subscription}/providers/microsoft.servicebus?api-version=2025-04-01").json()
+    types = {one["resourceType"]: one["apiVersions"] for one in shown["resourceTypes"]}
+    assert "2024-01-01" in types["namespaces/queues"]
+    bus = f"{subscription}/resourceGroups/rg-shop-prod/providers/Microsoft.ServiceBus"
+    for path, status, code in (
+        (f"{subscription}/providers/Microsoft.ServiceBus?api-version=1999-01-01", 400, "InvalidApiVersionParameter"),
+        (f"{subscription}/providers/Microsoft.Nothing?api-version=2025-04-01", 404, "InvalidResourceNamespace"),
+        (f"{bus}/namespaces/x?api-version=1999-01-01", 400, "NoRegisteredProviderFound"),
+        (f"{bus}/nothings/x?api-version=2024-01-01", 404, "InvalidResourceType"),
+        (f"{bus}/namespaces/x/queues/y?api-version=2024-01-01", 404, "ResourceNotFound"),
+    ):
+        refused = client.arm(path)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+
+
 def test_a_refusal_names_action_and_scope(client: Client) -> None:
     sandbox = client.azure.tenant.subscription("Northwind Sandbox")
     sandbox.readable = False
