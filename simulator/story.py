@@ -15,6 +15,7 @@ from .names import principal, scope
 from .places import add_access, add_cluster, add_estate
 from .steps import holder, step
 from .tenant import Tenant
+from .told import declared
 
 TENANTS = Path(__file__).parent / "tenants"
 
@@ -115,6 +116,7 @@ def parse(table: Table) -> Tenant:
         Pause(start=moment(row["from"]), end=moment(row["until"]), text=row["text"]) for row in table.get("pause", [])
     ]
     tenant.expected = [_expected(tenant, row) for row in table.get("expected", [])]
+    tenant.story = declared(table)
     tenant.impacts = [
         Impact(at=moment(row["date"]), rows=tuple(row["assignments"])) for row in table.get("load_bearing", [])
     ]

@@ -22,6 +22,7 @@ from .entities import (
 )
 from .equipment import equip
 from .operation import Caller, Operation
+from .told import Story
 
 if TYPE_CHECKING:
     from .steps import Step
@@ -145,6 +146,8 @@ class Tenant:
     """What is still to happen, the earliest first."""
     pauses: list[Pause] = field(default_factory=list)
     """When the story wants no scan to run."""
+    story: Story = field(default_factory=Story)
+    """What the demo has to tell."""
     expected: list[Expected] = field(default_factory=list)
     impacts: list[Impact] = field(default_factory=list)
     """Which role assignments something rests on, at moments of the story."""

@@ -1,12 +1,11 @@
-"""From a deleted role assignment to the card, over HTTP, Azurite and the real clients: the event, the grace, the "
-"look."""
+"""From a deleted role assignment to the card, over HTTP, Azurite, the real clients: the event, the grace, the look."""
 
 from __future__ import annotations
 
 import json
 import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,7 +20,59 @@ from ..conftest import Watch, Wired, day, wired
 
 MORNING = day("2026-10-12T06:00")
 PULL, REMOVED, REPLACED = "aks_kubelet_cannot_pull", "role_assignment_deleted", "aks_identity_replaced"
+JOIN, MANAGE = "aks_cluster_cannot_join_subnet", "aks_cluster_cannot_manage_node_group"
 TOMAS = "Tomas Berg"
+NODES = "MC_rg-shop-prod_shop-prod_westeurope"
+
+
+class Loss(NamedTuple):
+    """A grant of shop-prod on managed identities, and what the card says when it is gone."""
+
+    role: str
+    rule: str
+    title: str
+    fails: str
+
+    def grant(self, watch: Watch) -> RoleAssignment:
+        """The grant itself: no two of them give the same role."""
+        return next(one for one in granted(watch) if watch.azure.tenant.access.role(one.role).name == self.role)
+
+
+LOSSES = [
+    pytest.param(
+        Loss(
+            "AcrPull",
+            PULL,
+            "Cluster shop-prod can no longer pull images from northwindretail.azurecr.io",
+            "New pods cannot pull from northwindretail.azurecr.io",
+        ),
+        id="the kubelet's pull",
+    ),
+    pytest.param(
+        Loss(
+            "Network Contributor",
+            JOIN,
+            "Cluster shop-prod can no longer use its network snet-prod",
+            "New nodes and load balancers cannot join the subnet",
+        ),
+        id="the cluster's subnet",
+    ),
+    pytest.param(
+        Loss(
+            "Contributor",
+            MANAGE,
+            f"Cluster shop-prod can no longer manage its nodes' resource group {NODES}",
+            "disks do not attach",
+        ),
+        id="the cluster's node group",
+    ),
+]
+
+
+def granted(watch: Watch, name: str = "shop-prod") -> list[RoleAssignment]:
+    """All grants of both identities of a cluster."""
+    cluster = watch.azure.tenant.cluster(name)
+    return watch.azure.tenant.access.of([cluster.principal_id, cluster.kubelet_object_id])
 
 
 def pulls(watch: Watch, name: str = "shop-prod") -> RoleAssignment:
@@ -41,23 +92,24 @@ def unassign(watch: Watch, gone: RoleAssignment, by: str = TOMAS) -> None:
     watch.azure.actions.unassign(gone.id, by)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
 async def test_a_card_after_the_grace_names_the_cluster_the_culprit_and_the_command(
-    watch: Watch, azurite: Azurite
+    watch: Watch, azurite: Azurite, loss: Loss
 ) -> None:
     await begin(watch)
-    gone = pulls(watch)
+    gone = loss.grant(watch)
     async with wired(watch, azurite) as world:
         unassign(watch, gone)
         await world.minutes(4)
-        assert world.findings().keys() == {PULL, REMOVED}
+        assert world.findings().keys() == {loss.rule, REMOVED}
         assert world.told() == []
         await world.minutes(2)
         (text,) = world.told()
         assert world.told("shop") == [text]
-        assert "Cluster shop-prod can no longer pull images from northwindretail.azurecr.io" in text
+        assert loss.title in text
         assert "Deleted by tomas.berg@northwind-retail.example" in text
         assert "the activity log says so" in text
-        assert "New pods cannot pull from northwindretail.azurecr.io" in text
+        assert loss.fails in text
         await world.minutes(5)
         assert len(world.told()) == 1
         # The command of the card, done by whoever is paged, restores exactly what was deleted.
@@ -86,29 +138,34 @@ async def test_while_the_log_lags_the_event_is_named_as_unconfirmed(watch: Watch
         assert "according to the event, unconfirmed" in text
 
 
-async def test_what_is_restored_inside_the_grace_is_recorded_and_never_told(watch: Watch, azurite: Azurite) -> None:
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_what_is_restored_inside_the_grace_is_recorded_and_never_told(
+    watch: Watch, azurite: Azurite, loss: Loss
+) -> None:
     await begin(watch)
-    gone = pulls(watch)
+    gone = loss.grant(watch)
     async with wired(watch, azurite) as world:
         unassign(watch, gone)
         await world.minutes(2)
+        assert world.findings().keys() == {loss.rule, REMOVED}
         watch.azure.actions.restore(gone, TOMAS)
         await world.minutes(8)
         assert world.findings() == {}
-        assert world.findings("resolved").keys() == {PULL, REMOVED}
+        assert world.findings("resolved").keys() == {loss.rule, REMOVED}
         assert world.told() == []
 
 
 async def test_a_twelve_minute_update_that_makes_everything_anew_is_no_news(watch: Watch, azurite: Azurite) -> None:
     await begin(watch)
     cluster = watch.azure.tenant.cluster("shop-prod")
-    grants = [one for one in watch.azure.tenant.access if one.principal_id == cluster.kubelet_object_id]
+    grants = granted(watch)
+    assert len(grants) == len(LOSSES)
     async with wired(watch, azurite) as world:
         watch.azure.actions.begin_update(cluster, TOMAS)
         for one in grants:
             unassign(watch, one)
         await world.minutes(12)
-        assert world.findings().keys() >= {PULL}
+        assert world.findings().keys() == {PULL, JOIN, MANAGE, REMOVED}
         for one in grants:
             watch.azure.actions.restore(one, TOMAS)
         watch.azure.actions.end_update(cluster)
@@ -512,12 +569,16 @@ async def test_five_hundred_deletions_of_a_clean_up_are_one_card(watch: Watch, a
             one for one in watch.azure.requests[before:] if one.target.split("?")[0].endswith("/roleAssignments")
         ]
         assert len([one for one in listings if one.target.count("/") < 7]) <= 2, "one listing, however many events"
-        # The fallback hears of what breaks, the team of everything: once, as far as it goes into a message in parts.
+        # The fallback hears of what breaks, on one card. The team hears of everything, and that at once: what is shown
+        # of it fills one card in four parts, since a message holds no more; the rest is counted on the last one.
         assert len(world.told()) == 1
         cards = [post for post in watch.azure.cards("shop") if post.at > MORNING]
         assert len({post.at for post in cards}) == 1
-        shown = sum(json.dumps(post.body).count("lost role") for post in cards)
-        assert f"{500 - shown} more" in "".join(world.told("shop"))
+        texts = [json.dumps(post.body, ensure_ascii=False) for post in cards]
+        assert [f"({number} of 4)" in text for number, text in enumerate(texts, 1)] == [True] * 4
+        assert texts == world.told("shop")
+        shown = [text.count("lost role") for text in texts]
+        assert (sum(shown), [f"{500 - sum(shown)} more" in text for text in texts]) == (11, [False] * 3 + [True])
         assert azurite.rows("inbox") == []
 
 

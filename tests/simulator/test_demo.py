@@ -1,20 +1,51 @@
-"""The picture that the demo leaves shows every card, however many there are."""
+"""The demo fails when it does not tell its story, and the picture that it leaves shows every card."""
 
 from __future__ import annotations
 
 import shutil
 import struct
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from shared.card import greeting
-from simulator import channel_page
+from simulator import channel_page, load
 from simulator.demo import WIDTH, picture
-from simulator.teams import Post
+from simulator.teams import FALLBACK, Post
 
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
+
+STORY = load("retailer").story
+SHOP = list(STORY.lines)
+
+
+def test_a_story_that_was_told_as_declared_has_no_differences() -> None:
+    assert SHOP
+    assert STORY.differences(SHOP) == []
+    assert STORY.differences([*SHOP, replace(SHOP[0], team=FALLBACK, text="what only the fallback hears")]) == []
+
+
+@pytest.mark.parametrize("number", range(len(SHOP)))
+def test_a_declared_line_that_is_not_told_is_missing(number: int) -> None:
+    assert STORY.differences(SHOP[:number] + SHOP[number + 1 :]) == [f"Not told: {SHOP[number]}"]
+
+
+def test_a_declared_line_that_is_told_a_day_late_is_missing_and_too_much() -> None:
+    late = replace(SHOP[-1], at=SHOP[-1].at + timedelta(days=1))
+    wrong = STORY.differences([*SHOP[:-1], late])
+    assert wrong == [f"Not told: {SHOP[-1]}", f"Told, and not in the story: {late}"]
+
+
+def test_a_line_that_is_told_twice_is_too_much() -> None:
+    assert STORY.differences([*SHOP, SHOP[0]]) == [f"Told, and not in the story: {SHOP[0]}"]
+
+
+@pytest.mark.parametrize("team", ["shop", "web", FALLBACK])
+def test_a_word_about_shop_dr_is_too_much_in_any_channel(team: str) -> None:
+    word = replace(SHOP[0], team=team, text="Cluster shop-dr can no longer pull images from northwindretail.azurecr.io")
+    assert STORY.differences([*SHOP, word]) == [f"Told, and not in the story: {word}"]
 
 
 def size(picture: Path) -> tuple[int, int]:
