@@ -58,7 +58,7 @@ fuzz: $(INSTALLED) ## Whatever others write and we read: SECONDS a target, guide
 	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 coverage: $(INSTALLED) ## Lines and branches of the core by its own tests, against the least of pyproject.toml
-	$(PYTEST) $(PARALLEL) --cov $(CORE)
+	$(PYTEST) $(PARALLEL) --cov=shared $(CORE)
 
 docs: $(INSTALLED) ## Write docs/rules.md from the rules, and draw the README's cards
 	$(BIN)/python -m shared.rules docs/rules.md
