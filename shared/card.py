@@ -81,7 +81,10 @@ def cards(
     portal: str,
     note: str = "",
 ) -> tuple[Card, ...]:
-    """An alert as messages below LIMIT bytes; nearly always one, never none."""
+    """An alert as messages below LIMIT bytes; nearly always one, never none.
+
+    A dozen findings that do not fit are spread over several; of more than that as many are shown as fit one message.
+    """
     frame = _Frame(coverage=coverage, now=now, rules=rules, tenant_id=tenant_id, portal=portal, note=note)
     parts = [alert]
     while True:
@@ -97,7 +100,9 @@ def cards(
 
 
 def _split(part: Alert) -> list[Alert]:
-    """An alert in two; nothing if it shows a single finding, or none."""
+    """An alert in two, or with one finding fewer in full if others are counted anyway; nothing if neither is a way."""
+    if len(part.shown) > 1 and part.counted:
+        return [replace(part, shown=part.shown[:-1], counted=(part.shown[-1], *part.counted))]
     if len(part.shown) > 1:
         half = (len(part.shown) + 1) // 2
         return [replace(part, shown=part.shown[:half], counted=(), closed=()), replace(part, shown=part.shown[half:])]
