@@ -216,7 +216,7 @@ LONG = tuple(f"{number:08d}-0000-4000-8000-000000000000" for number in range(110
 GRANTS = {
     "as a scan saw it": BaselineGrant(assignment=row(), first_seen=NOW),
     "at the root, with a condition": BaselineGrant(
-        assignment=row(scope="/", condition="@a 'b' \"c\"\nd 😀", condition_version="2.0", principal_type=""),
+        assignment=row(scope="/", condition="@a 'b' \"c\" d 😀", condition_version="2.0", principal_type=""),
         first_seen=NOW,
     ),
     "of a group, in many listings": BaselineGrant(
