@@ -9,70 +9,35 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
-from .. import baseline, drift, former
-from ..access import BaselineGrant, Caller, Deletion, Membership, RoleAssignment, RoleDefinition, subscription_of
+from .. import drift, former, grace
+from ..access import Membership, RoleAssignment, RoleDefinition
 from ..clients.baseline_rows import ClusterRow
 from ..clients.http import NotFoundError, ReadError
 from ..clients.inbox_rows import InboxRow
 from ..clients.scan_rows import ScanRow
 from ..clients.storage import StorageError
 from ..clients.tables import Stored, Tables
-from ..events import Change, EventError, RoleChange, decode
-from ..findings import Finding, Observed, evaluate, reconcile
+from ..events import Change
+from ..findings import Observed, evaluate, reconcile
 from ..model import Snapshot, Unread
 from ..rules import DRIFT
 from ..settings import Settings
-from ..text import visible
 from .access import read_access, read_definitions
 from .connect import Clients
 from .keep import changes, gone_scopes
+from .learn import TRIES, Events, Grants, learn, understood
 from .owners import assign_owners
 from .reads import each
 
 log = logging.getLogger(__name__)
 
-LONGEST_GRACE = timedelta(minutes=60)
-"""A Terraform update removes and re-creates role assignments, and the gap lasts as long as the update; but not "
-"longer."""
-UNREADABLE = timedelta(minutes=30)
-"""How long a loss waits for a live read that fails, before it is told as not confirmed."""
-TOGETHER = timedelta(minutes=2)
-"""Losses so near to each other are one clean-up, and one card."""
-TRIES = 30
-"""How often an event is looked at that nothing is known of yet: the activity log lags behind by minutes."""
 LOOKS = 32
 """How many looks there are in a tick at most: enough to part one bad event from a thousand good ones."""
 SCOPES = 20
 """How many scopes of one finding are asked for at most."""
-_FARTHEST = timedelta(days=7)
-"""How far back the activity log is asked for."""
-_MARGIN = timedelta(minutes=5)
-"""How much earlier it is asked for than the loss."""
-_APART = timedelta(minutes=2)
-"""How much earlier than the event the log may date the same deletion."""
-_LAG = timedelta(minutes=10)
-"""How long a listing may still show what an event or the log says is deleted."""
-_RETRY = timedelta(minutes=1)
-_UPDATING = frozenset(
-    {"updating", "upgrading", "scaling", "starting", "migrating", "reconcilingclusteretcdcertificates"}
-)
-
-Grants = dict[str, BaselineGrant]
-
-
-@dataclass(slots=True)
-class _Events:
-    """The inbox, sorted: what each event means, and what becomes of its row."""
-
-    changes: list[tuple[InboxRow, RoleChange]] = field(default_factory=list)
-    done: list[InboxRow] = field(default_factory=list)
-    later: list[InboxRow] = field(default_factory=list)
-
-    def of(self, *kinds: Change) -> list[RoleChange]:
-        return [change for _, change in self.changes if change.change in kinds]
 
 
 async def look_again(
@@ -165,10 +130,13 @@ class _Look:
         clusters = {row.id.lower(): row for row in (await self._tables.list_clusters()).values()}
         scopes = await self._tables.list_scopes()
         known = await self._tables.list_grants()
-        events = _sorted(inbox, frozenset(scopes))
+        events = understood(inbox, frozenset(scopes))
         before, grants, listed = known, dict(known), frozenset[str]()
         if events.of(Change.GRANT_DELETED, Change.GRANT_WRITTEN) or self._asking:
-            grants, listed = await self._learn(events, clusters, known, last)
+            principals = {one for row in clusters.values() for one in row.principals}
+            asked = [str(one.facts.get("lost_assignment", "")).lower() for one in self._asking]
+            began = last.started if last else None
+            grants, listed = await learn(self._clients, events, principals, known, asked, self._now, began)
         concerned = self._concerned(events, clusters, before, grants)
         if concerned:
             await self._judge(concerned, clusters, before, grants, listed, frozenset(scopes), last)
@@ -185,9 +153,9 @@ class _Look:
         await self._tables.close_events([], later)
         stored = await self._tables.list_findings(self._tenant_id)
         names = {one.fingerprint for one in self._asking}
-        late = self._settings.thresholds.grace + UNREADABLE
+        late = self._settings.thresholds.grace + grace.UNREADABLE
         after = [
-            _changed(one, pending=False, unconfirmed=why)
+            grace.changed(one, pending=False, unconfirmed=why)
             if one.fingerprint in names and one.pending and self._now - one.first_seen >= late
             else one
             for one in stored.findings
@@ -196,101 +164,8 @@ class _Look:
         self._check()
         await self._tables.save_findings(self._tenant_id, changes(stored, after, self._now, policy))
 
-    async def _learn(
-        self, events: _Events, clusters: Mapping[str, ClusterRow], known: Grants, last: ScanRow | None
-    ) -> tuple[Grants, frozenset[str]]:
-        """The baseline after the events: one listing and one page of the log for each subscription, not for each "
-        "event."""
-        touched = {one.subscription_id for one in events.of(Change.GRANT_DELETED, Change.GRANT_WRITTEN)}
-        wanted = {one for row in clusters.values() for one in row.principals}
-        wanted |= {row.assignment.principal_id.lower() for row in known.values()}
-
-        async def read(subscription_id: str) -> list[RoleAssignment]:
-            some, failed = await self._clients.rbac.list_assignments(subscription_id, wanted)
-            if failed:
-                raise ReadError(failed[0])
-            return some
-
-        failed: list[Unread] = []
-        answers = await each(sorted(touched), read, failed)
-        listed = frozenset(name for name, _ in answers)
-        live = [one for _, some in answers for one in some]
-        members: dict[str, set[str]] = {}
-        for grant in known.values():
-            if grant.via:
-                members.setdefault(grant.assignment.principal_id.lower(), set()).update(grant.holders)
-        written = {one.resource_id.lower() for one in events.of(Change.GRANT_WRITTEN)}
-        late = {
-            key
-            for key, row in known.items()
-            if row.deleted_at and row.deleted_by and self._now - row.deleted_at < _LAG and key not in written
-        }
-        grants = baseline.observe(
-            known,
-            [one for one in live if one.key not in late],
-            read=listed,
-            members=members,
-            began=self._now,
-            last=last.started if last else None,
-            partly=True,
-        )
-        log_of = await self._log(events, grants)
-        present = {one.key for one in live}
-        for row, change in list(events.changes):
-            if change.change is not Change.GRANT_DELETED:
-                continue
-            key = change.resource_id.lower()
-            entry = log_of.get(key)
-            if entry and not _same(entry, change.at, change.by, grants.get(key)):
-                entry = None
-            if key in present:
-                # The listing may lag behind the deletion: its absence is proof, its presence is none.
-                _wait(events, row)
-            elif entry and (key in grants or entry.assignment.principal_id.lower() in wanted):
-                grants = baseline.deleted(grants, key, entry.at, entry.by, entry.assignment)
-            elif key in grants:
-                grants = baseline.deleted(grants, key, min(change.at or row.received, self._now), change.by)
-            elif entry is None:
-                # Not seen by any scan; the log will say whose it was.
-                _wait(events, row)
-        for entry in log_of.values():
-            old = grants.get(entry.assignment.key)
-            if old and old.lost and _same(entry, old.deleted_at if old.deleted_by else None, old.deleted_by, old):
-                grants = baseline.deleted(grants, entry.assignment.id, entry.at, entry.by)
-        return grants, listed
-
-    async def _log(self, events: _Events, grants: Grants) -> dict[str, Deletion]:
-        """The last deletion of each assignment in the activity log, by lower-case id; nothing where it cannot be "
-        "read."""
-        since: dict[str, datetime] = {}
-
-        def want(subscription_id: str, at: datetime) -> None:
-            since[subscription_id] = min(at, since.get(subscription_id, at))
-
-        for row, change in events.changes:
-            if change.change is Change.GRANT_DELETED:
-                want(change.subscription_id, change.at or row.received)
-        for finding in self._asking:
-            grant = grants.get(str(finding.facts.get("lost_assignment", "")).lower())
-            # What is confirmed, too: it may have come back and been deleted again.
-            if grant and grant.deleted_at:
-                subscription_id = subscription_of(grant.assignment.scope)
-                if subscription_id:
-                    want(subscription_id, grant.deleted_after or grant.deleted_at)
-
-        async def read(subscription_id: str) -> list[Deletion]:
-            # A time that somebody made up may be the first there is: nothing is earlier.
-            begin = max(since[subscription_id], self._now - _FARTHEST) - _MARGIN
-            return await self._clients.activity.list_deletions(subscription_id, begin, self._now)
-
-        # Who did it is worth knowing, but nothing waits for it: what is refused here is said by the scan.
-        answers = await each(sorted(since), read, [])
-        # The log has the newest first; only the last deletion of an assignment that came back is its loss.
-        entries = sorted((one for _, some in answers for one in some), key=lambda one: one.at)
-        return {one.assignment.key: replace(one, at=min(one.at, self._now)) for one in entries}
-
     def _concerned(
-        self, events: _Events, clusters: Mapping[str, ClusterRow], before: Grants, after: Grants
+        self, events: Events, clusters: Mapping[str, ClusterRow], before: Grants, after: Grants
     ) -> dict[str, str]:
         """The clusters to look at, by lower-case id: those that depend on what changed, and those about to be told "
         "of."""
@@ -328,12 +203,22 @@ class _Look:
         ids = {rule.id for rule in DRIFT}
         mine = [one for one in self._stored.findings if one.rule in ids and one.resource_id.lower() in concerned]
         states = {one.id.lower(): one.provisioning_state.lower() for one in snapshot.clusters}
+        asking = {one.fingerprint for one in self._asking}
         after = [
-            self._timed(one, states.get(one.resource_id.lower()), failures, losses)
+            grace.timed(
+                one,
+                self._now,
+                self._settings.thresholds.grace,
+                state=states.get(one.resource_id.lower()),
+                failure=failures.get(one.fingerprint, ""),
+                lost=losses.get(one.fingerprint),
+            )
+            if one.open and one.pending and one.fingerprint in asking
+            else one
             for one in reconcile(mine, observed, snapshot, DRIFT)
         ]
         after += [one for one in self._stored.findings if one.fingerprint not in {each.fingerprint for each in after}]
-        after = _grouped(after)
+        after = grace.grouped(after)
         policy = replace(self._settings.policy, silences=self._stored.others.silences)
         kept = self._remembered(snapshot, grants, clusters)
         self._check()
@@ -447,34 +332,6 @@ class _Look:
             and (one.fingerprint in observed.undecided or (one.rule, one.resource_id.lower()) in observed.blind)
         }
 
-    def _timed(
-        self, finding: Finding, state: str | None, failures: Mapping[str, str], losses: Mapping[str, datetime]
-    ) -> Finding:
-        """The finding as it may be told now, or with a later moment at which to look again."""
-        if (
-            not finding.open
-            or not finding.pending
-            or finding.fingerprint not in {one.fingerprint for one in self._asking}
-        ):
-            return finding
-        since = finding.lost_at or finding.first_seen
-        later, grace = losses.get(finding.fingerprint, since), self._settings.thresholds.grace
-        if finding.lost_at and later > since:
-            # It came back meanwhile, and this is another loss.
-            finding, since = _changed(finding, lost_at=later), later
-            if self._now < later + grace and self._now < finding.first_seen + LONGEST_GRACE:
-                return _changed(finding, not_before=later + grace)
-        if state in _UPDATING and self._now < since + LONGEST_GRACE:
-            return _changed(finding, not_before=self._now + _RETRY)
-        # A cluster that cannot be read leaves the finding as it is, and nothing asked for it.
-        failure = failures.get(finding.fingerprint, "") or ("the cluster could not be read" if state is None else "")
-        if not failure:
-            return _changed(finding, pending=False, unconfirmed="")
-        begun = max(since, finding.first_seen) + grace
-        if self._now < begun + UNREADABLE:
-            return _changed(finding, not_before=self._now + _RETRY)
-        return _changed(finding, pending=False, unconfirmed=failure)
-
     def _remembered(self, snapshot: Snapshot, grants: Grants, clusters: Mapping[str, ClusterRow]) -> Grants:
         """The baseline after this look: what is settled is forgotten, if every cluster behind it was read."""
         done = drift.settled(snapshot) - former.owed(snapshot)
@@ -483,38 +340,6 @@ class _Look:
         unread = [row for key, row in clusters.items() if key not in read]
         elsewhere = {one for row in unread for one in (*row.principals, *former.principals(row.former))}
         return {name: row for name, row in grants.items() if name not in done or elsewhere & set(row.holders)}
-
-
-def _sorted(inbox: Sequence[InboxRow], scopes: frozenset[str]) -> _Events:
-    """The events of the inbox; what is not understood is set aside, what is not ours is done."""
-    events = _Events()
-    for row in inbox:
-        try:
-            change = decode(row.event)
-        except EventError as error:
-            events.later.append(replace(row, problem=str(error)))
-            log.warning("an event is set aside: %s", visible(str(error)))
-            continue
-        events.done.append(row)
-        if change is None or change.subscription_id not in scopes:
-            log.info("an event that concerns nothing watched is dropped")
-            continue
-        events.changes.append((row, change.received(row.received)))
-    return events
-
-
-def _wait(events: _Events, row: InboxRow) -> None:
-    """Look at an event again at the next tick, but not for ever: the next scan compares all the same."""
-    if row.tries + 1 < TRIES:
-        events.done.remove(row)
-        events.later.append(replace(row, tries=row.tries + 1))
-
-
-def _same(entry: Deletion, at: datetime | None, by: Caller | None, known: BaselineGrant | None) -> bool:
-    """Whether an entry of the log is about the loss of a moment, and not about one before the assignment came back."""
-    if at and (at - entry.at > _APART or (entry.at < at and by and by.differs(entry.by))):
-        return False
-    return not known or entry.at >= (known.deleted_after or known.first_seen)
 
 
 def _losses(observed: Observed, grants: Grants) -> dict[str, datetime]:
@@ -546,21 +371,3 @@ def _with(snapshot: Snapshot, held: Sequence[tuple[str, RoleAssignment]]) -> Sna
             memberships=memberships,
         ),
     )
-
-
-def _changed(finding: Finding, **fields: object) -> Finding:
-    after = replace(finding, **fields)  # type: ignore[arg-type]
-    return finding if after == finding else replace(after, revision=finding.revision + 1)
-
-
-def _grouped(findings: Sequence[Finding]) -> list[Finding]:
-    """Losses of one clean-up wait for its last one, so that they are one card."""
-    waiting = [one for one in findings if one.open and one.pending and one.not_before and one.lost_at]
-    latest = max((one.not_before for one in waiting if one.not_before), default=None)
-    after = []
-    for one in findings:
-        near = latest and one.not_before and one.lost_at and one.open and one.pending
-        if near and latest and one.not_before and one.lost_at and latest - TOGETHER <= one.not_before < latest:
-            one = _changed(one, not_before=min(latest, one.lost_at + LONGEST_GRACE))
-        after.append(one)
-    return after
