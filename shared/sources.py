@@ -51,6 +51,7 @@ _GRAPH_APP = "00000003-0000-0000-c000-000000000000"
 _APP_ROLES = {
     "Application.Read.All": "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30",
     "User.Read.All": "df021288-bdef-4463-88db-98f22de89214",
+    "User.ReadBasic.All": "97235f07-e226-4f63-ace3-39588e11d3a1",
 }
 
 
@@ -147,6 +148,7 @@ DELETED = _graph(DeletedApplication, "Recycle bin of Entra")
 OWNERS = _graph(Owner, "Owners of applications", told_as="Owners")
 TRUSTED = _graph(FederatedIdentityCredential, "Federated credentials of applications", told_as="Federated credentials")
 MEMBERSHIPS = _graph(Membership, "Group memberships")
+NAMES = _graph(Owner, "Owners' names", "User.ReadBasic.All", "Owners", "cards show owners as ids")
 USERS = _graph(Owner, "Owners' accounts", "User.Read.All", "Owners", "nobody is mentioned on a card")
 TABLES = Source(
     kind=Finding,
@@ -159,7 +161,7 @@ TABLES = Source(
 SOURCES = (
     *(SUBSCRIPTIONS, CLUSTERS, TAGS, ASSIGNMENTS, DEFINITIONS, IDENTITIES, FEDERATED, REGISTRIES, SUBNETS, ACTIVITY),
     *(TOPICS, SUBSCRIBED),
-    *(APPLICATIONS, PRINCIPALS, DELETED, OWNERS, TRUSTED, MEMBERSHIPS, USERS, TABLES),
+    *(APPLICATIONS, PRINCIPALS, DELETED, OWNERS, TRUSTED, MEMBERSHIPS, NAMES, USERS, TABLES),
 )
 
 
@@ -182,7 +184,7 @@ def blind(source: Source, rules: Iterable[Rule]) -> tuple[str, ...]:
     """The rules that cannot judge without a source; without storage no finding is kept, so no rule has a voice."""
     if source is TABLES:
         return tuple(one.id for one in rules)
-    if source in (TAGS, USERS):
+    if source in (TAGS, NAMES, USERS):
         # Owners as they are shown on cards; which applications have none is asked elsewhere.
         return ()
     return tuple(one.id for one in rules if source.kind in (*one.reads, *one.absence))

@@ -8,7 +8,7 @@ from shared.access import FederatedIdentityCredential, Membership
 from shared.clients.resources import _VERSIONS
 from shared.model import Application, ManagedCluster, Owner, Refusal, ServicePrincipal, Unread
 from shared.rules import RULES
-from shared.sources import SOURCES, TAGS, USERS, Service, blind, named, told_as
+from shared.sources import NAMES, SOURCES, TAGS, USERS, Service, blind, named, told_as
 
 ROOT = Path(__file__).parent.parent
 PERMISSIONS = (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def test_what_failed_otherwise_is_called_by_its_kind_and_its_place(kind, scope, 
 def test_a_source_that_blinds_no_rule_says_what_is_lost():
     for source in SOURCES:
         assert blind(source, RULES) or source.without, source.name
-    assert blind(TAGS, RULES) == blind(USERS, RULES) == ()
+    assert blind(TAGS, RULES) == blind(NAMES, RULES) == blind(USERS, RULES) == ()
 
 
 def test_no_client_names_a_permission_of_its_own():

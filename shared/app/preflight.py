@@ -14,7 +14,16 @@ from ..clients.http import NotFoundError, ReadError
 from ..clients.storage import StorageError
 from ..clients.tables import Tables
 from ..clients.token import bearer
-from ..model import TENANT, Application, DeletedApplication, ManagedCluster, ServicePrincipal, Subscription, Unread
+from ..model import (
+    TENANT,
+    Application,
+    DeletedApplication,
+    ManagedCluster,
+    Owner,
+    ServicePrincipal,
+    Subscription,
+    Unread,
+)
 from ..preflight import STORELESS, UNKNOWN, Check, Outcome, Preflight, failed, nothing, untried, works
 from ..rules import RULES
 from ..settings import Settings
@@ -169,9 +178,6 @@ class _Run:
             self._try(sources.DELETED, lambda: entra.sample(DeletedApplication)),
         )
 
-        async def owners(object_id: str) -> None:
-            _raise((await entra.list_owners([f"/applications/{object_id}"]))[1])
-
         async def trusted(object_id: str) -> None:
             _raise((await entra.list_federated_credentials([object_id]))[1])
 
@@ -185,11 +191,33 @@ class _Run:
             apps,
             entities,
             bin_,
-            await self._one(sources.OWNERS, TENANT, applications or [_NOBODY], owners),
+            *await self._owners(applications or [_NOBODY]),
             await self._one(sources.TRUSTED, TENANT, applications or [_NOBODY], trusted),
             await self._one(sources.MEMBERSHIPS, TENANT, principals or [_NOBODY], memberships),
             (await self._try(sources.USERS, users))[0],
         ]
+
+    async def _owners(self, applications: Sequence[str]) -> list[Check]:
+        """Who owns some applications, and whether they have names: without the permission Graph leaves these out."""
+        source, found = sources.NAMES, list[Owner]()
+
+        async def read(_: str) -> None:
+            owners, unread = await self._clients.entra.list_owners(f"/applications/{one}" for one in applications)
+            _raise(unread)
+            found.extend(one for some in owners.values() for one in some)
+
+        owners = await self._one(sources.OWNERS, TENANT, applications, read)
+        if any(not one.name for one in found):
+            reason = "owners come without a name"
+            names = self._failed(
+                source, Unread(kind=source.kind, scope=TENANT, reason=reason, permission=source.permission)
+            )
+        elif any(one.mail for one in found):
+            names = works(source, TENANT)
+        else:
+            known = owners.outcome is Outcome.WORKS
+            names = untried(source, TENANT, "nobody owns the first applications" if known else _HIDDEN)
+        return [owners, names]
 
     async def storage(self) -> list[Check]:
         """Its own tables, each written, read and left as it was."""

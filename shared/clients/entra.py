@@ -107,9 +107,12 @@ class Entra:
         return whole
 
     async def sample(self, kind: type) -> list[str]:
-        """The object ids of the first items of a listing: enough to see whether it may be read; raises ReadError."""
+        """The object ids of the first items of a listing: enough to see whether it may be read; raises ReadError.
+
+        Of applications a few more, as many as one $batch asks about: most have no owner.
+        """
         urls = {
-            Application: (f"/applications?$top=1&$select={_APPLICATION}",),
+            Application: (f"/applications?$top={BATCH}&$select={_APPLICATION}",),
             ServicePrincipal: (f"/servicePrincipals?$top=1&$select={_PRINCIPAL}",),
             DeletedApplication: tuple(
                 f"/directory/deletedItems/microsoft.graph.{name}?$top=1&$select=id" for name in _BIN

@@ -111,6 +111,7 @@ async def test_a_tenant_in_which_all_is_granted(start: Start, azurite: Azurite) 
         # System topics are read on the way to what is subscribed to them.
         *(ARM.keys() - {"System topics"}),
         *GRAPH,
+        "Owners' names",
         *(f"Own tables: {name}" for name in ("findings", "baseline", "inbox", "scans")),
     }
     assert {name for name in told if name.startswith("TEAMS")} == {
@@ -155,6 +156,29 @@ async def test_one_refusal_of_graph(start: Start, name: str) -> None:
     assert refused.source.role == wanted
     assert watch.azure.object_id in refused.command
     assert {"User.Read.All": "df021288", "Application.Read.All": "9a5d68dd"}[wanted] in refused.command
+
+
+async def test_owners_without_names(start: Start) -> None:
+    watch = start(retailer(), storage=False)
+    watch.azure.tenant.permissions.discard("User.ReadBasic.All")
+    found = await tried(watch)
+    assert found.blind == {}
+    refused = next(one for one in found.checks if one.outcome is Outcome.REFUSED)
+    assert (refused.what, refused.reason) == ("Owners' names", "owners come without a name")
+    assert refused.source
+    assert refused.source.without == "cards show owners as ids"
+    assert "97235f07" in refused.command
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["owners are refused", "nobody owns anything"])
+async def test_whether_owners_have_names_is_not_known_without_owners(start: Start, refused: bool) -> None:
+    watch = start(retailer(), storage=False)
+    fault = Fault(path="/owners", host="graph", status=403) if refused else None
+    for one in () if refused else watch.azure.tenant.applications:
+        one.owners.clear()
+    if fault:
+        watch.azure.add(fault)
+    assert outcomes(await tried(watch))["Owners' names"] == {Outcome.UNTRIED}
 
 
 async def test_one_subscription_of_three(start: Start) -> None:
