@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from rich.console import Console
 from rich.table import Table
@@ -72,11 +73,14 @@ class Relay(threading.Thread):
 @contextmanager
 def world() -> Iterator[tuple[Simulator, Settings, Relay]]:
     """The retailer with its identities, Azurite beside it, and the settings for both."""
-    with tempfile.TemporaryDirectory() as folder, Simulator(load("retailer")) as azure:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Simulator(load("retailer")) as azure,
+        patch.dict(os.environ, azure.environment),
+    ):
         azurite = Azurite(Path(folder))
         azurite.start()
         try:
-            os.environ.update(azure.environment)
             relay = Relay(azurite.port)
             storage = azurite.connection_string.replace(f":{azurite.port}/", f":{relay.port}/")
             yield azure, Settings.from_env({**azure.environment, "AzureWebJobsStorage": storage}), relay

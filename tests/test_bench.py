@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from itertools import islice
 
@@ -39,9 +40,11 @@ def test_both_clients_of_graph_read_the_same() -> None:
 
 def test_the_event_path_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "LATENCY", 0.01)
+    before = dict(os.environ)
     figures = asyncio.run(drift.measure(1))
     assert {"record", "drain", "tell"} <= figures.keys()
     assert figures["drain requests"] and figures["tell requests"]
+    assert dict(os.environ) == before, "other tests run in this process"
 
 
 def test_a_tenant_is_scanned_kept_and_left_alone() -> None:

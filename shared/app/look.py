@@ -21,7 +21,7 @@ from ..clients.scan_rows import ScanRow
 from ..clients.storage import StorageError
 from ..clients.tables import Stored, Tables
 from ..events import Change
-from ..findings import Observed, evaluate, reconcile
+from ..findings import Finding, Observed, evaluate, reconcile
 from ..model import Snapshot, Unread
 from ..rules import DRIFT
 from ..settings import Settings
@@ -257,11 +257,11 @@ class _Look:
         whole = {one for one in scopes if f"{RoleAssignment.__name__} /subscriptions/{one}" not in partial}
         if last and last.unnamed:
             whole = set()
-        behind = {one for key in concerned if key in clusters for one in clusters[key].principals}
-        # A scope that is gone may be in the middle of being made anew: only a scan forgets what was lost with it.
-        _, unasked = await gone_scopes(
-            self._clients.resources, (row for row in grants.values() if behind & set(row.holders))
-        )
+        # Not yet for what is new, which may be hundreds. A scope that is gone may be in the middle of being made anew:
+        # only a scan forgets what was lost with it.
+        open_ = [one for one in self._stored.findings if one.open and one.resource_id.lower() in concerned]
+        told = {name.lower() for one in open_ for name in _lost(one)}
+        _, unasked = await gone_scopes(self._clients.resources, (row for key, row in grants.items() if key in told))
         access = replace(reading.access, listed=listed | whole, baseline=tuple(grants.values()), unasked=unasked)
         # What the last scan could not list is as little known to this look.
         unlisted = [
@@ -340,6 +340,12 @@ class _Look:
         unread = [row for key, row in clusters.items() if key not in read]
         elsewhere = {one for row in unread for one in (*row.principals, *former.principals(row.former))}
         return {name: row for name, row in grants.items() if name not in done or elsewhere & set(row.holders)}
+
+
+def _lost(finding: Finding) -> Sequence[str]:
+    """The ids of the assignments that a finding says are lost."""
+    lost = finding.facts.get("lost_assignments", ())
+    return [lost] if isinstance(lost, str) else lost
 
 
 def _losses(observed: Observed, grants: Grants) -> dict[str, datetime]:
