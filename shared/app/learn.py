@@ -12,6 +12,7 @@ from ..access import BaselineGrant, Caller, Deletion, RoleAssignment, subscripti
 from ..clients.http import ReadError
 from ..clients.inbox_rows import InboxRow
 from ..events import Change, EventError, RoleChange, decode
+from ..model import Unread
 from ..text import visible
 from .connect import Clients
 from .reads import each
@@ -47,9 +48,15 @@ class Events:
 
     def wait(self, row: InboxRow) -> None:
         """Look at an event again at the next tick, but not for ever: the next scan compares all the same."""
-        if row.tries + 1 < TRIES:
+        if row in self.done and row.tries + 1 < TRIES:
             self.done.remove(row)
             self.later.append(replace(row, tries=row.tries + 1))
+
+    def wait_all(self) -> bool:
+        """Look at whatever is understood again at the next tick; whether there is anything to look at then."""
+        for row, _ in self.changes:
+            self.wait(row)
+        return any(row not in self.done for row, _ in self.changes)
 
 
 def understood(inbox: Sequence[InboxRow], scopes: frozenset[str]) -> Events:
@@ -78,8 +85,9 @@ async def learn(
     asked: Iterable[str],
     now: datetime,
     last: datetime | None,
+    unread: list[Unread],
 ) -> tuple[Grants, frozenset[str]]:
-    """The baseline after the events, and the subscriptions that were listed.
+    """The baseline after the events, and the subscriptions that were listed; what could not be goes to `unread`.
 
     One listing and one page of the log for each subscription, not for each event. `principals` are those that clusters
     depend on, `asked` the lower-case ids of lost assignments whose story is wanted, `last` the start of the last scan.
@@ -93,7 +101,7 @@ async def learn(
             raise ReadError(failed[0])
         return some
 
-    answers = await each(sorted(touched), read, [])
+    answers = await each(sorted(touched), read, unread)
     listed = frozenset(name for name, _ in answers)
     live = [one for _, some in answers for one in some]
     members: dict[str, set[str]] = {}

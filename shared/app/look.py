@@ -124,6 +124,7 @@ class _Look:
         self._asking = [one for one in stored.findings if one.open and one.pending and one.fingerprint in ready]
         """The findings that are about to be told."""
         self._unread: list[Unread] = []
+        """What Azure did not answer to this look."""
 
     async def all(self, inbox: Sequence[InboxRow]) -> None:
         last = await self._tables.last_scan(self._now)
@@ -136,13 +137,18 @@ class _Look:
             principals = {one for row in clusters.values() for one in row.principals}
             asked = [str(one.facts.get("lost_assignment", "")).lower() for one in self._asking]
             began = last.started if last else None
-            grants, listed = await learn(self._clients, events, principals, known, asked, self._now, began)
+            grants, listed = await learn(
+                self._clients, events, principals, known, asked, self._now, began, self._unread
+            )
+        kept: Grants = grants
         concerned = self._concerned(events, clusters, before, grants)
         if concerned:
-            await self._judge(concerned, clusters, before, grants, listed, frozenset(scopes), last)
-        elif grants != before:
+            kept = await self._judge(concerned, clusters, grants, listed, frozenset(scopes), last)
+        # Where Azure failed, the events have to find the baseline as it was: only what is new to it is looked at.
+        again = any(one.passing for one in self._unread) and events.wait_all()
+        if kept != before and not again:
             self._check()
-            await self._tables.save_grants(before, grants)
+            await self._tables.save_grants(before, kept)
         await self._tables.close_events(events.done, events.later)
 
     async def give_up(self, inbox: Sequence[InboxRow], why: str) -> None:
@@ -183,19 +189,21 @@ class _Look:
         self,
         concerned: Mapping[str, str],
         clusters: Mapping[str, ClusterRow],
-        before: Grants,
         grants: Grants,
         listed: frozenset[str],
         scopes: frozenset[str],
         last: ScanRow | None,
-    ) -> None:
+    ) -> Grants:
+        """Write what is found at these clusters, and give what is to be remembered."""
         snapshot = await self._snapshot(concerned, clusters, grants, listed, scopes, last)
+        self._unread += snapshot.unread
         observed = evaluate(snapshot, DRIFT)
-        failures, held = await self._ask(observed)
+        failures, held = await self._ask(observed, _listed_for(clusters, grants))
         if held:
             # Somebody gave it back, or a listing was late.
             snapshot = await self._defined(_with(snapshot, held), [one for _, one in held])
             observed = evaluate(snapshot, DRIFT)
+        observed = self._without(observed, failures)
         failures = {**self._undecided(observed, snapshot), **failures}
         losses = _losses(observed, grants)
         observed, unread = await assign_owners(self._clients, self._settings, snapshot, observed)
@@ -224,8 +232,7 @@ class _Look:
         self._check()
         # The findings first: an event that is dealt with again after a kill looks only at what is new to the baseline.
         await self._tables.save_findings(self._tenant_id, changes(self._stored, after, self._now, policy))
-        self._check()
-        await self._tables.save_grants(before, kept)
+        return kept
 
     async def _snapshot(
         self,
@@ -281,15 +288,20 @@ class _Look:
         before = {key: row.former for key, row in clusters.items()}
         return replace(snapshot, former=former.all_seen(snapshot, before))
 
-    async def _ask(self, observed: Observed) -> tuple[dict[str, str], list[tuple[str, RoleAssignment]]]:
-        """Ask ARM itself for what is about to be told: why that failed, by fingerprint, and what is held after all."""
+    async def _ask(
+        self, observed: Observed, listed_for: Collection[str]
+    ) -> tuple[dict[str, str], list[tuple[str, RoleAssignment]]]:
+        """Ask ARM itself for what is about to be told, and for whom nothing was listed, since no scan has seen them.
+
+        Why that failed, by fingerprint, and what is held after all.
+        """
         asking = {one.fingerprint for one in self._asking}
         asked: dict[tuple[str, str], set[str]] = {}
         for finding in observed.findings:
             principal = str(finding.facts.get("principal_id", ""))
             targets = finding.facts.get("targets") or finding.facts.get("lost_scope", "")
             scopes = [targets] if isinstance(targets, str) else list(targets)
-            if finding.fingerprint in asking and principal:
+            if principal and (finding.fingerprint in asking or principal.lower() not in listed_for):
                 for scope in scopes[:SCOPES]:
                     asked.setdefault((scope, principal), set()).add(finding.fingerprint)
         failures: dict[str, str] = {}
@@ -304,9 +316,18 @@ class _Look:
                 failures.update(dict.fromkeys(asked[question], error.unread.reason))
                 raise
 
-        for (_, principal), some in await each(asked, ask, []):
+        for (_, principal), some in await each(asked, ask, self._unread):
             held += [(principal, one) for one in some]
         return failures, held
+
+    def _without(self, observed: Observed, failures: Mapping[str, str]) -> Observed:
+        """What was observed without what is new and could not be asked for: who is new may hold all of it."""
+        unsure = failures.keys() - {one.fingerprint for one in self._asking}
+        return replace(
+            observed,
+            findings=tuple(one for one in observed.findings if one.fingerprint not in unsure),
+            undecided=observed.undecided | unsure,
+        )
 
     async def _defined(self, snapshot: Snapshot, held: Sequence[RoleAssignment]) -> Snapshot:
         """The snapshot with the roles of what is held, as far as it lacks them."""
@@ -340,6 +361,12 @@ class _Look:
         unread = [row for key, row in clusters.items() if key not in read]
         elsewhere = {one for row in unread for one in (*row.principals, *former.principals(row.former))}
         return {name: row for name, row in grants.items() if name not in done or elsewhere & set(row.holders)}
+
+
+def _listed_for(clusters: Mapping[str, ClusterRow], grants: Grants) -> frozenset[str]:
+    """Whose role assignments the listings and the baseline hold, by lower-case object id."""
+    known = {row.assignment.principal_id.lower() for row in grants.values()}
+    return frozenset(known.union(*(row.principals for row in clusters.values())))
 
 
 def _lost(finding: Finding) -> Sequence[str]:

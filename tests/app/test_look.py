@@ -9,6 +9,7 @@ import pytest
 from azure.mgmt.monitor.aio.operations import ActivityLogsOperations
 
 from shared import app
+from shared.app.learn import TRIES
 from shared.app.look import LOOKS
 from shared.clients.tables import Tables
 from simulator import Fault
@@ -343,3 +344,85 @@ async def test_many_events_that_nobody_foresaw_hold_up_no_tick_and_no_other_loss
             await world.minutes(1)
             assert 1 <= looks <= LOOKS
         assert any("can no longer pull" in text for text in world.told())
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        ("arm", "managedClusters"),
+        ("arm", "roleDefinitions"),
+        ("arm", "registries"),
+        ("arm", "roleAssignments"),
+        ("graph", "transitiveMemberOf"),
+    ],
+)
+async def test_a_deletion_that_could_not_be_looked_at_is_looked_at_again(
+    watch: Watch, azurite: Azurite, host: str, path: str
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        watch.azure.add(Fault(path=path, host=host, status=503))
+        unassign(watch, gone)
+        await world.minutes(9)
+        assert world.told() == []
+        watch.azure.clear()
+        await world.minutes(7)
+        (text,) = world.told()
+        assert "can no longer pull images" in text
+        assert "was deleted on Mon 12 Oct 2026, 06:00 UTC" in text
+        assert azurite.rows("inbox") == []
+
+
+@pytest.mark.parametrize("status", [403, 503])
+async def test_an_event_does_not_wait_for_ever_and_not_at_all_where_azure_refuses(
+    watch: Watch, azurite: Azurite, status: int
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        watch.azure.add(Fault(path="managedClusters", host="arm", status=status))
+        unassign(watch, gone)
+        await world.minutes(2)
+        assert len(azurite.rows("inbox")) == (status == 503)
+        await world.minutes(TRIES)
+        assert azurite.rows("inbox") == []
+        watch.azure.clear()
+        await world.scan(MORNING + timedelta(hours=6))
+        await world.minutes(7)
+        (text,) = world.told()
+        assert "Deleted by tomas.berg@northwind-retail.example" in text
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_new_identities_that_hold_all_that_the_old_ones_held_are_no_finding_though_no_scan_knows_them(
+    watch: Watch, azurite: Azurite, failing: bool
+) -> None:
+    await begin(watch)
+    tenant, actions = watch.azure.tenant, watch.azure.actions
+    cluster = tenant.cluster("shop-prod")
+    held = {
+        "cluster": tenant.access.of([cluster.principal_id]),
+        "kubelet": tenant.access.of([cluster.kubelet_object_id]),
+    }
+    async with wired(watch, azurite) as world:
+        if failing:
+            watch.azure.add(Fault(path="assignedTo", host="arm", status=503))
+        actions.delete_cluster(cluster, TOMAS)
+        actions.create_cluster(cluster, TOMAS)
+        for holder, grants in held.items():
+            for one in grants:
+                new = cluster.principal_id if holder == "cluster" else cluster.kubelet_object_id
+                actions.assign(new, one.role, one.scope, TOMAS)
+        for _ in range(10):
+            await world.minutes(1)
+            assert world.findings() == {}
+        watch.azure.clear()
+        await world.minutes(3)
+        assert world.findings() == {}
+        # What they lose is told all the same, once a scan has seen that they held it.
+        await world.scan(MORNING + timedelta(hours=6))
+        unassign(watch, pulls(watch))
+        await world.minutes(7)
+        (text,) = world.told()
+        assert "can no longer pull images" in text

@@ -272,13 +272,15 @@ class Story:
         if gone is None:
             cluster.state = "Succeeded"
             return
+        known = {key for key, row in self.ledger.rows.items() if row["status"] == "open"}
         self.note(f"event: {gone.scope.rsplit('/', 1)[-1]}{' while updating' if updating else ''}")
         await self.deliver(clients)
         back = world.chance.choice((3, 9, None))
         lost = [
             (right, one.name) for one in world.tenant.clusters for right in world.rights_of(one) if right.is_of(gone)
         ]
-        keys = {key for right, name in lost for key in right.keys(name)}
+        # What was lost before and came back unheard may be told still.
+        keys = {key for right, name in lost for key in right.keys(name)} - known
         began = world.now
         for minute in range(1, 13):
             self.go(timedelta(minutes=1))
