@@ -52,11 +52,10 @@ class Events:
             self.done.remove(row)
             self.later.append(replace(row, tries=row.tries + 1))
 
-    def wait_all(self) -> bool:
-        """Look at whatever is understood again at the next tick; whether there is anything to look at then."""
+    def wait_all(self) -> None:
+        """Look at whatever is understood again at the next tick."""
         for row, _ in self.changes:
             self.wait(row)
-        return any(row not in self.done for row, _ in self.changes)
 
 
 def understood(inbox: Sequence[InboxRow], scopes: frozenset[str]) -> Events:
@@ -120,6 +119,10 @@ async def learn(
     present = {one.key for one in live}
     for row, change in list(events.changes):
         if change.change is not Change.GRANT_DELETED:
+            continue
+        if row.tries and change.subscription_id not in listed:
+            # It may have come back since it was looked at, and the listing that would say so failed.
+            events.wait(row)
             continue
         key = change.resource_id.lower()
         entry = log_of.get(key)

@@ -125,6 +125,8 @@ class _Look:
         """The findings that are about to be told."""
         self._unread: list[Unread] = []
         """What Azure did not answer to this look."""
+        self._dark: set[str] = set()
+        """Subscriptions in which something was given, nobody could list what."""
 
     async def all(self, inbox: Sequence[InboxRow]) -> None:
         last = await self._tables.last_scan(self._now)
@@ -140,15 +142,16 @@ class _Look:
             grants, listed = await learn(
                 self._clients, events, principals, known, asked, self._now, began, self._unread
             )
-        kept: Grants = grants
+        # Where something was given, only a listing tells what.
+        self._dark = {one.subscription_id for one in events.of(Change.GRANT_WRITTEN)} - listed
         concerned = self._concerned(events, clusters, before, grants)
         if concerned:
-            kept = await self._judge(concerned, clusters, grants, listed, frozenset(scopes), last)
-        # Where Azure failed, the events have to find the baseline as it was: only what is new to it is looked at.
-        again = any(one.passing for one in self._unread) and events.wait_all()
-        if kept != before and not again:
+            await self._judge(concerned, clusters, before, grants, listed, frozenset(scopes), last)
+        elif grants != before:
             self._check()
-            await self._tables.save_grants(before, kept)
+            await self._tables.save_grants(before, grants)
+        if any(one.passing for one in self._unread):
+            events.wait_all()
         await self._tables.close_events(events.done, events.later)
 
     async def give_up(self, inbox: Sequence[InboxRow], why: str) -> None:
@@ -175,7 +178,11 @@ class _Look:
     ) -> dict[str, str]:
         """The clusters to look at, by lower-case id: those that depend on what changed, and those about to be told "
         "of."""
-        holders = {holder for name, row in after.items() if before.get(name) != row for holder in row.holders}
+        changed = [row for name, row in after.items() if before.get(name) != row]
+        # What an event took that is looked at again is no change to the baseline any more.
+        taken = [after.get(one.resource_id.lower()) for one in events.of(Change.GRANT_DELETED)]
+        gone = [row for row in taken if row and row.lost]
+        holders = {holder for row in (*changed, *gone) for holder in row.holders}
         identities = {one.resource_id.lower() for one in events.of(Change.IDENTITY_DELETED)}
         named = {one.resource_id.lower() for one in events.of(Change.CLUSTER_WRITTEN, Change.CLUSTER_DELETED)}
         found = {
@@ -189,12 +196,12 @@ class _Look:
         self,
         concerned: Mapping[str, str],
         clusters: Mapping[str, ClusterRow],
+        before: Grants,
         grants: Grants,
         listed: frozenset[str],
         scopes: frozenset[str],
         last: ScanRow | None,
-    ) -> Grants:
-        """Write what is found at these clusters, and give what is to be remembered."""
+    ) -> None:
         snapshot = await self._snapshot(concerned, clusters, grants, listed, scopes, last)
         self._unread += snapshot.unread
         observed = evaluate(snapshot, DRIFT)
@@ -232,7 +239,8 @@ class _Look:
         self._check()
         # The findings first: an event that is dealt with again after a kill looks only at what is new to the baseline.
         await self._tables.save_findings(self._tenant_id, changes(self._stored, after, self._now, policy))
-        return kept
+        self._check()
+        await self._tables.save_grants(before, kept)
 
     async def _snapshot(
         self,
@@ -264,15 +272,16 @@ class _Look:
         whole = {one for one in scopes if f"{RoleAssignment.__name__} /subscriptions/{one}" not in partial}
         if last and last.unnamed:
             whole = set()
+        whole -= self._dark
         # Not yet for what is new, which may be hundreds. A scope that is gone may be in the middle of being made anew:
         # only a scan forgets what was lost with it.
         open_ = [one for one in self._stored.findings if one.open and one.resource_id.lower() in concerned]
         told = {name.lower() for one in open_ for name in _lost(one)}
         _, unasked = await gone_scopes(self._clients.resources, (row for key, row in grants.items() if key in told))
         access = replace(reading.access, listed=listed | whole, baseline=tuple(grants.values()), unasked=unasked)
-        # What the last scan could not list is as little known to this look.
+        # What neither this look nor the last scan could list is not known.
         unlisted = [
-            Unread(kind=RoleAssignment, scope=f"/subscriptions/{one}", reason="not read by the last scan")
+            Unread(kind=RoleAssignment, scope=f"/subscriptions/{one}", reason="not listed")
             for one in sorted(scopes - whole - listed)
         ]
         snapshot = Snapshot(

@@ -297,6 +297,10 @@ class Story:
                 raise Wrong(f"told of what came back within its grace: {told}")
         world.actions.end_update(cluster)
         self.go(timedelta(minutes=2))
+        await self.settle(clients, world.problems(), sure=False)
+        late = [key for key in keys & world.problems().keys() if self.ledger.rows.get(key, {}).get("status") != "open"]
+        if late:
+            raise Wrong(f"an event told of it long ago, and it is not open: {late}")
 
     async def look_again(self, clients: Clients) -> None:
         """A settle within a grace; now and then Azure cannot be asked meanwhile, and the next one has to do it."""
