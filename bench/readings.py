@@ -208,6 +208,7 @@ async def kept() -> None:
                 else:
                     await app.settle(clients, settings, moment)
         steps[name] = {**{one: figures[one] for one in ("requests", "cpu", "wall", "peak")}, "asked": dict(asked)}
+        steps[name]["findings"] = len(report.findings)
     figures.clear()
     figures.update(steps=steps)
 

@@ -43,7 +43,7 @@ def observe(
             # A subscription that was read and lacks it has left the management group; of others that is not known.
             left = read if level(row.scope) is Level.MANAGEMENT_GROUP else ()
             reach = row.listed_in | {one for one in old.assignment.listed_in if one.lower() not in left}
-            after[key] = replace(
+            seen_now = replace(
                 old,
                 assignment=replace(_as_known(old.assignment, row), listed_in=reach),
                 left=old.ever.listed_in - reach,
@@ -52,6 +52,8 @@ def observe(
                 deleted_after=began if old.lost else old.deleted_after,
                 deleted_by=None,
             )
+            if seen_now != old:
+                after[key] = seen_now
     for key, old in known.items():
         if key not in listed and not old.lost and _would_be_listed(old.assignment, read, partly=partly):
             shown = max(filter(None, (last, old.deleted_after)), default=None)

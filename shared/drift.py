@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from sys import intern
 
 from .access import (
     Access,
@@ -90,13 +91,14 @@ def watched(clusters: Sequence[ManagedCluster], around: World, access: Access) -
     found: dict[str, Watched] = {}
 
     def add(principal_id: str, identity: Identity, name: str, cluster: ManagedCluster, identity_id: str = "") -> None:
-        old = found.get(principal_id.lower())
+        key = intern(principal_id.lower())
+        old = found.get(key)
         if principal_id and old is None:
-            found[principal_id.lower()] = Watched(
+            found[key] = Watched(
                 principal_id=principal_id, identity=identity, name=name, clusters=(cluster,), identity_id=identity_id
             )
         elif old and cluster not in old.clusters:
-            found[principal_id.lower()] = replace(old, clusters=(*old.clusters, cluster))
+            found[key] = replace(old, clusters=(*old.clusters, cluster))
 
     issuers: dict[str, list[ManagedCluster]] = {}
     for cluster in clusters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from sys import intern
 
 from .access import BaselineGrant, subscription_of
 from .drift import held_now, surroundings
@@ -19,7 +20,7 @@ ISSUERS = 5
 def acting(cluster: ManagedCluster, around: World) -> dict[str, str]:
     """The lower-case object ids that a cluster acts as, by `cluster` and `kubelet`, as far as they are known."""
     found = {one.value: principal(cluster, one, around) for one in (Identity.CLUSTER, Identity.KUBELET)}
-    return {name: held.lower() for name, held in found.items() if isinstance(held, str)}
+    return {name: intern(held.lower()) for name, held in found.items() if isinstance(held, str)}
 
 
 def seen(old: Former, cluster: ManagedCluster, around: World, now: datetime) -> Former:

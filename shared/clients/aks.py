@@ -7,6 +7,7 @@ https://learn.microsoft.com/rest/api/resources/subscriptions/list.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import intern
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -146,18 +147,18 @@ def cluster(item: Mapping[str, Any]) -> ManagedCluster:
     return ManagedCluster(
         id=wire.id,
         name=wire.name,
-        resource_group=segment(wire.id, "resourcegroups"),
-        subscription_id=segment(wire.id, "subscriptions").lower(),
-        location=wire.location or "",
+        resource_group=word(segment(wire.id, "resourcegroups")),
+        subscription_id=word(segment(wire.id, "subscriptions").lower()),
+        location=word(wire.location),
         # A managed identity shows as "msi", in any case, or as no profile at all.
         client_id="" if client_id.lower() == "msi" else client_id,
-        node_pools=tuple(pool.name or "" for pool in pools),
-        provisioning_state=properties.provisioning_state or "",
-        power_state=(properties.power_state.code or "") if properties.power_state else "",
+        node_pools=tuple(word(pool.name) for pool in pools),
+        provisioning_state=word(properties.provisioning_state),
+        power_state=word(properties.power_state.code) if properties.power_state else "",
         tags=tags(wire.tags),
-        identity_type=identity.type or "",
-        principal_id=identity.principal_id or "",
-        tenant_id=identity.tenant_id or "",
+        identity_type=word(identity.type),
+        principal_id=word(identity.principal_id),
+        tenant_id=word(identity.tenant_id),
         identities=tuple(
             _given(given, resource_id) for resource_id, given in (identity.user_assigned_identities or {}).items()
         ),
@@ -167,30 +168,30 @@ def cluster(item: Mapping[str, Any]) -> ManagedCluster:
             for name, addon in (properties.addon_profiles or {}).items()
             if addon and addon.enabled and addon.identity
         },
-        node_resource_group=properties.node_resource_group or "",
+        node_resource_group=word(properties.node_resource_group),
         pools=tuple(
-            NodePool(name=pool.name or "", type=pool.type or "", subnet_id=pool.subnet_id or "", image=pool.image or "")
+            NodePool(name=word(pool.name), type=word(pool.type), subnet_id=word(pool.subnet_id), image=word(pool.image))
             for pool in pools
         ),
-        network_plugin=network.network_plugin or "",
-        outbound_type=network.outbound_type or "",
+        network_plugin=word(network.network_plugin),
+        outbound_type=word(network.outbound_type),
         private=bool(server.enable_private_cluster),
-        private_dns_zone=server.private_zone or "",
+        private_dns_zone=word(server.private_zone),
         oidc_issuer=(issuer.issuer or "") if issuer.enabled else "",
         idle_issuer="" if issuer.enabled else issuer.issuer or "",
         workload_identity=_on((properties.security_profile or _Security()).workload_identity),
         pod_identity=_on(properties.pod_identity_profile),
-        sku=(wire.sku.name or "") if wire.sku else "",
-        node_provisioning=(properties.node_provisioning_profile or _Provisioning()).mode or "",
+        sku=word(wire.sku.name) if wire.sku else "",
+        node_provisioning=word((properties.node_provisioning_profile or _Provisioning()).mode),
     )
 
 
 def _given(given: _Given | None, resource_id: str = "") -> UserAssignedIdentity:
     given = given or _Given()
     return UserAssignedIdentity(
-        id=resource_id or given.resource_id or "",
-        client_id=given.client_id or "",
-        principal_id=given.object_id or given.principal_id or "",
+        id=word(resource_id or given.resource_id),
+        client_id=word(given.client_id),
+        principal_id=word(given.object_id or given.principal_id),
     )
 
 
@@ -200,7 +201,12 @@ def _on(switch: _Switch | None) -> bool:
 
 def tags(found: Mapping[str, Any] | None) -> dict[str, str]:
     """ARM tags without those that have no value."""
-    return {name: value for name, value in (found or {}).items() if isinstance(value, str)}
+    return {word(name): word(value) for name, value in (found or {}).items() if isinstance(value, str)}
+
+
+def word(value: str | None) -> str:
+    """A text of ARM, empty for none; one object however often it is told, since clusters and rights repeat it."""
+    return intern(value or "")
 
 
 def segment(resource_id: str, name: str) -> str:

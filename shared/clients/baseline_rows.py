@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, datetime
+from sys import intern
 from typing import Any
 
-from ..access import BaselineGrant, Caller, RoleAssignment, one_line
+from ..access import BaselineGrant, Caller, RoleAssignment, one_line, same
 from ..model import Former, Replaced
 from .values import SCHEMA, TEXT, Row, cut, date_text, json_text, moment, required, string
 
@@ -60,8 +61,8 @@ def cluster_row(cluster: ClusterRow) -> Row:
 def cluster_of(row: Mapping[str, Any]) -> ClusterRow:
     """A row as a cluster of the baseline; raises one of UNCLEAR for a row that is none."""
     return ClusterRow(
-        id=string(row["id"]),
-        client_id=string(row.get("client_id", "")),
+        id=intern(string(row["id"])),
+        client_id=intern(string(row.get("client_id", ""))),
         known=bool(row.get("known")),
         principals=tuple(_gathered(row, "principals")),
         identities=tuple(_gathered(row, "identities")),
@@ -85,7 +86,7 @@ def _former_row(former: Former) -> Row:
 def _former_of(row: Mapping[str, Any], client_id: str) -> Former:
     """A row of an older version says at least what the cluster ran on."""
     return Former(
-        principals={string(name): string(held) for name, held in row.get("principals", {}).items()},
+        principals={intern(string(name)): intern(string(held)) for name, held in row.get("principals", {}).items()},
         replaced=tuple(
             Replaced(identity=string(identity), principal_id=string(held), since=required(since))
             for identity, held, since in row.get("replaced", ())
@@ -93,7 +94,7 @@ def _former_of(row: Mapping[str, Any], client_id: str) -> Former:
         client_id=string(row.get("client_id", client_id.lower())),
         service_principal=string(row.get("service_principal", "")),
         converted=moment(row.get("converted")),
-        images={string(name): string(image) for name, image in row.get("images", {}).items()},
+        images={intern(string(name)): intern(string(image)) for name, image in row.get("images", {}).items()},
         issuers=tuple(string(one) for one in row.get("issuers", ())),
     )
 
@@ -125,17 +126,18 @@ def grant_row(grant: BaselineGrant) -> Row:
 def grant_of(row: Mapping[str, Any]) -> BaselineGrant:
     """A row as a grant of the baseline; raises one of UNCLEAR for a row that is none."""
     by = json.loads(row.get("deleted_by") or "null")
-    left = frozenset(_gathered(row, "left"))
+    left, listed = same(*_gathered(row, "left")), same(*_gathered(row, "listed_in"))
     return BaselineGrant(
         assignment=RoleAssignment(
-            id=string(row["id"]),
-            principal_id=string(row["principal_id"]),
-            principal_type=string(row.get("principal_type", "")),
-            role_definition_id=string(row["role_definition_id"]),
-            scope=string(row["scope"]),
+            # The listings hold the same texts.
+            id=intern(string(row["id"])),
+            principal_id=intern(string(row["principal_id"])),
+            principal_type=intern(string(row.get("principal_type", ""))),
+            role_definition_id=intern(string(row["role_definition_id"])),
+            scope=intern(string(row["scope"])),
             condition=one_line(string(row.get("condition", ""))),
             condition_version=string(row.get("condition_version", "")),
-            listed_in=frozenset(_gathered(row, "listed_in")) - left,
+            listed_in=listed - left if left else listed,
         ),
         first_seen=required(row["first_seen"]),
         left=left,
@@ -176,4 +178,4 @@ def _gathered(row: Mapping[str, Any], name: str) -> list[str]:
     found = [row.get(name)]
     while found[-1]:
         found.append(row.get(f"{name}_{len(found)}"))
-    return [one for part in found if part for one in string(part).split(",") if one]
+    return [intern(one) for part in found if part for one in string(part).split(",") if one]

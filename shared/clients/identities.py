@@ -11,7 +11,7 @@ from azure.mgmt.msi.v2024_11_30.aio import ManagedServiceIdentityClient
 
 from .. import sources
 from ..access import FederatedIdentityCredential, UserAssignedIdentity
-from .aks import segment
+from .aks import segment, word
 from .http import Arm
 
 READER = sources.IDENTITIES.permission
@@ -23,10 +23,10 @@ def identity(item: Any) -> UserAssignedIdentity:
     if not item.id:
         raise ValueError("an identity without an id")
     return UserAssignedIdentity(
-        id=item.id,
-        client_id=item.client_id or "",
-        principal_id=item.principal_id or "",
-        tenant_id=item.tenant_id or "",
+        id=word(item.id),
+        client_id=word(item.client_id),
+        principal_id=word(item.principal_id),
+        tenant_id=word(item.tenant_id),
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 from azure.mgmt.authorization.v2022_04_01.aio import AuthorizationManagementClient
 
 from .. import sources
-from ..access import Permission, RoleAssignment, RoleDefinition, last_segment, one_line, subscription_of
+from ..access import Permission, RoleAssignment, RoleDefinition, last_segment, one_line, same, subscription_of
 from ..model import TENANT, Unread
 from .http import Arm, ReadError
 
@@ -52,15 +52,15 @@ def role_assignment(item: Any, listed_in: str = "") -> RoleAssignment:
         raise ValueError("a role assignment without id, principal, role or scope")
     given = _given(item)
     return RoleAssignment(
-        id=item.id,
-        principal_id=given.principal_id,
-        # Thousands have the same few.
+        # A scan has each of them several times: listed, in the baseline, behind a cluster.
+        id=intern(item.id),
+        principal_id=intern(given.principal_id),
         principal_type=intern(given.principal_type or ""),
         role_definition_id=intern(given.role_definition_id),
-        scope=given.scope,
+        scope=intern(given.scope),
         condition=one_line(given.condition or ""),
         condition_version=given.condition_version or "",
-        listed_in=frozenset({listed_in}) if listed_in else frozenset(),
+        listed_in=same(listed_in) if listed_in else same(),
     )
 
 
