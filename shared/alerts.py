@@ -98,8 +98,10 @@ def reason(finding: Finding, receiver: str, now: datetime, policy: Policy, *, st
         return Reason.RESOLVED if finding.status is Status.RESOLVED and known else Reason.NONE
     if finding.superseded_on and last and last.reason is Reason.REPLACED:
         return Reason.NONE
-    if finding.superseded_on and last and not last.counted and finding.severity < last.severity:
-        # Told once, to everybody who knows of the problem, whoever would be told of a new one.
+    replaced = finding.superseded_on is not None and finding.superseded_on > now
+    if replaced and last and not last.counted and finding.severity < last.severity:
+        # Told once, to everybody who knows of the problem, whoever would be told of a new one. A card that comes late
+        # does not call that a replacement which has ended meanwhile.
         return Reason.REPLACED
     if finding.severity < policy.min_severity or (receiver not in receivers(finding) and not standby):
         return Reason.NONE

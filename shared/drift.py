@@ -273,7 +273,9 @@ def again(snapshot: Snapshot) -> dict[tuple[str, str], Verdict]:
             return Verdict.YES
         dark = role is None and RoleDefinition in unread
         unclear = any(grant.definition is None and reaches(grant.assignment, one.scope) for grant in now.of(holder))
-        return Verdict.UNKNOWN if dark or unclear or not now.complete(holder) else Verdict.NO
+        own = subscription_of(one.scope)
+        unlisted = own not in access.listed if own else not access.listed
+        return Verdict.UNKNOWN if dark or unclear or unlisted or not now.complete(holder) else Verdict.NO
 
     return {
         (row.assignment.key, holder): judge_one(row, holder)

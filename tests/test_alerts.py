@@ -105,6 +105,9 @@ RESOLVED = {"status": Status.RESOLVED}
             known({"reason": Reason.REPLACED, "severity": INFO}, **REPLACED), "none", id="the replacement is told once"
         ),
         pytest.param(known({"counted": True}, **REPLACED), "none", id="it was only counted, so its end is no news"),
+        pytest.param(
+            known(**{**REPLACED, "superseded_on": NOW}), "none", id="a replacement that has ended by now is none"
+        ),
         pytest.param(finding(**REPLACED), "none", id="replaced before anybody was told"),
         pytest.param(known({"reason": Reason.REPLACED, "severity": INFO}), "new", id="the replacement went away again"),
         pytest.param(known(severity=INFO), "none", id="it fell below the least severity in another way"),

@@ -374,6 +374,32 @@ async def test_a_deletion_that_could_not_be_looked_at_is_looked_at_again(
         assert azurite.rows("inbox") == []
 
 
+async def test_what_came_back_is_not_told_while_the_listing_that_would_say_so_fails(
+    watch: Watch, azurite: Azurite
+) -> None:
+    await begin(watch)
+    pull = pulls(watch)
+    # Nothing that a cluster needs rests on the second one.
+    spare = watch.azure.actions.assign(pull.principal_id, "Storage Blob Data Owner", pull.scope, TOMAS)
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        watch.azure.add(Fault(path="", host="arm", status=503))
+        unassign(watch, pull)
+        unassign(watch, spare)
+        await world.minutes(2)
+        watch.azure.clear()
+        watch.azure.add(Fault(path="roleAssignments", host="arm", status=503))
+        for one in (pull, spare):
+            watch.azure.actions.restore(one, INES)
+        for _ in range(7):
+            await world.minutes(1)
+            assert world.findings() == {}
+        watch.azure.clear()
+        await world.minutes(2)
+        assert world.findings() == {}
+        assert world.told() == []
+
+
 @pytest.mark.parametrize("status", [403, 503])
 async def test_an_event_does_not_wait_for_ever_and_not_at_all_where_azure_refuses(
     watch: Watch, azurite: Azurite, status: int

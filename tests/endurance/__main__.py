@@ -23,11 +23,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
     given = parser.parse_args(arguments)
     seeds = [given.seed] if given.seed else range(given.first, given.first + given.seeds)
-    began, failed = time.monotonic(), 0
+    began, failed, full = time.monotonic(), 0, 0
     with multiprocessing.get_context("spawn").Pool(min(given.jobs, len(seeds)), begin) as pool:
         for done, (seed, problem) in enumerate(pool.imap_unordered(attempt, seeds), 1):
             if done % 100 == 0:
                 print(f"{done} of {len(seeds)} seeds in {time.monotonic() - began:.0f} s, {failed} failed", flush=True)
+            full += problem is None
             if problem:
                 failed += 1
                 story = problem if given.seed else problem.splitlines()[0]
@@ -35,7 +36,9 @@ def main(arguments: list[str]) -> int:
         pool.close()
         pool.join()
     taken = time.monotonic() - began
-    print(f"faults: {len(seeds) - failed} passed, {failed} failed of {len(seeds)} seeds of 60 days, in {taken:.0f} s")
+    ended = f", {full} ended early with a card too full for the model" if full else ""
+    passed = len(seeds) - failed - full
+    print(f"faults: {passed} passed, {failed} failed{ended} of {len(seeds)} seeds of 60 days, in {taken:.0f} s")
     return 1 if failed else 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from simulator.azurite import Azurite
 
 from .faults import tell
+from .ledger import Full
 
 _azurite: Azurite | None = None
 
@@ -25,11 +26,13 @@ def begin() -> None:
     Finalize(_azurite, _azurite.stop, exitpriority=10)
 
 
-def attempt(seed: int) -> tuple[int, str]:
-    """What went wrong with a seed; empty if nothing did."""
+def attempt(seed: int) -> tuple[int, str | None]:
+    """What went wrong with a seed; empty if nothing did, None if its story outgrew the model."""
     assert _azurite
     try:
         asyncio.run(tell(seed, _azurite))
+    except Full:
+        return seed, None
     except Exception as error:
         if not _azurite.running:
             _azurite.start()

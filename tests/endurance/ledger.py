@@ -25,6 +25,10 @@ class Wrong(AssertionError):
     """The app said, kept or left out something that it should not have."""
 
 
+class Full(Exception):
+    """A card could not show all that is wrong: more than this model follows; the story ends there, and is counted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """What a card says of one finding."""
@@ -85,7 +89,7 @@ def lines(post: Post) -> Iterator[Line]:
                 title, _, rest = text.removeprefix("✓ ").rpartition(": ")
                 yield Line(title=title, why="replaced" if rest.startswith("replaced") else rest)
             elif text.startswith("…"):
-                raise Wrong(f"the schedule made a card too full for this model: {text}")
+                raise Full(text)
 
 
 def _text(block: Mapping[str, Any]) -> str:
@@ -181,12 +185,12 @@ class Ledger:
         key = next((one for one in named if (self.rows[one]["status"] != "open") == line.closing), named[0])
         told = self.told.get((channel, key))
         if line.closing:
-            return self._closing(channel, line, key, told, truth)
+            return self._closing(channel, line, key, told, truth, sure=sure)
         row = self.rows[key]
         problem = truth.get(key)
         if problem is None:
             # What was true when somebody looked is told until somebody looks again; nobody is told of a loss before.
-            looked = key[0] not in RIGHTS or any(other == key for _, other in self.told)
+            looked = key[0] not in RIGHTS or not before.get(key, {}).get("pending", True)
             stale = key in before and before[key]["status"] == "open" and not sure and looked
             if not self._own(key) and not stale and "Not confirmed" not in line.text:
                 raise Wrong(f"told, and is no problem: {line.severity} {line.why}: {line.title}")
@@ -246,7 +250,9 @@ class Ledger:
             or told.over
         )
 
-    def _closing(self, channel: str, line: Line, key: Key, told: Told | None, truth: Mapping[Key, Problem]) -> bool:
+    def _closing(
+        self, channel: str, line: Line, key: Key, told: Told | None, truth: Mapping[Key, Problem], *, sure: bool
+    ) -> bool:
         if told is None:
             if self.owed:
                 # The card before it was taken, and nobody knew; or this one was.
@@ -255,7 +261,8 @@ class Ledger:
         if not told.shown:
             raise Wrong(f"{channel} was never shown what is {line.why}: {line.title}")
         if line.why == "replaced":
-            if key in truth and truth[key].severity != INFO:
+            # What a card says is what the last scan saw.
+            if sure and key in truth and truth[key].severity != INFO:
                 raise Wrong(f"called replaced, and is not: {line.title}")
             again, told.replaced = told.replaced, True
             return again
