@@ -48,14 +48,17 @@ class Events:
 
     def wait(self, row: InboxRow) -> None:
         """Look at an event again at the next tick, but not for ever: the next scan compares all the same."""
-        if row in self.done and row.tries + 1 < TRIES:
+        if row.tries + 1 < TRIES:
             self.done.remove(row)
             self.later.append(replace(row, tries=row.tries + 1))
 
     def wait_all(self) -> None:
-        """Look at whatever is understood again at the next tick."""
-        for row, _ in self.changes:
-            self.wait(row)
+        """Look at whatever is understood and not waiting yet again at the next tick."""
+        ours = {id(row) for row, _ in self.changes}
+        again = [row for row in self.done if id(row) in ours and row.tries + 1 < TRIES]
+        left = {id(row) for row in again}
+        self.done = [row for row in self.done if id(row) not in left]
+        self.later += [replace(row, tries=row.tries + 1) for row in again]
 
 
 def understood(inbox: Sequence[InboxRow], scopes: frozenset[str]) -> Events:
