@@ -268,7 +268,7 @@ class Access:
     """Why ARM could not be asked whether the scope of a lost grant still exists, by lower-case scope."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def same(*ids: str) -> frozenset[str]:
     """These ids as one set, whoever asks for it: thousands of role assignments are listed in the same subscriptions."""
     return frozenset(ids)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from ..clients.tables import Tables
+from ..events import Change, EventError, decode
 from ..findings import Finding, Status, called
 from ..rules import BY_ID
 from ..settings import Settings
@@ -53,5 +56,17 @@ async def accept(
         policy = replace(settings.policy, silences=stored.others.silences)
         # The finding first: a run that is killed in between must not leave a loss forgotten that nobody accepted.
         await tables.save_findings(tenant_id, changes(stored, after, now, policy))
+        # An event that waits to be looked at again would bring them back.
+        told = [row for row in await tables.list_inbox() if _deleted(row.event) in forgotten]
+        await tables.close_events(told, [])
         await tables.save_grants(known, {name: row for name, row in known.items() if name not in forgotten})
     return closed
+
+
+def _deleted(event: Mapping[str, Any]) -> str | None:
+    """The lower-case id of the role assignment that an event says is deleted."""
+    try:
+        change = decode(event)
+    except EventError:
+        return None
+    return change.resource_id.lower() if change and change.change is Change.GRANT_DELETED else None

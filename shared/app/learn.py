@@ -123,11 +123,11 @@ async def learn(
     for row, change in list(events.changes):
         if change.change is not Change.GRANT_DELETED:
             continue
-        if row.tries and change.subscription_id not in listed:
+        key = change.resource_id.lower()
+        if row.tries and key in grants and change.subscription_id not in listed:
             # It may have come back since it was looked at, and the listing that would say so failed.
             events.wait(row)
             continue
-        key = change.resource_id.lower()
         entry = log_of.get(key)
         if entry and not _same(entry, change.at, change.by, grants.get(key)):
             entry = None

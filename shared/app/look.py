@@ -23,6 +23,7 @@ from ..clients.tables import Stored, Tables
 from ..events import Change
 from ..findings import Finding, Observed, evaluate, reconcile
 from ..model import Snapshot, Unread
+from ..rule import Fact
 from ..rules import DRIFT
 from ..settings import Settings
 from .access import read_access, read_definitions
@@ -34,10 +35,15 @@ from .reads import each
 
 log = logging.getLogger(__name__)
 
+Question = tuple[str, str]
+"""A scope, and the object id of a principal that may hold something there."""
+
 LOOKS = 32
 """How many looks there are in a tick at most: enough to part one bad event from a thousand good ones."""
 SCOPES = 20
-"""How many scopes of one finding are asked for at most."""
+"""How many scopes of one finding are asked for at a time."""
+ROUNDS = 5
+"""How often more is asked for what the answers leave open: the next scopes, or what another identity should hold."""
 
 
 async def look_again(
@@ -204,12 +210,7 @@ class _Look:
     ) -> None:
         snapshot = await self._snapshot(concerned, clusters, grants, listed, scopes, last)
         self._unread += snapshot.unread
-        observed = evaluate(snapshot, DRIFT)
-        failures, held = await self._ask(observed, _listed_for(clusters, grants))
-        if held:
-            # Somebody gave it back, or a listing was late.
-            snapshot = await self._defined(_with(snapshot, held), [one for _, one in held])
-            observed = evaluate(snapshot, DRIFT)
+        snapshot, observed, failures = await self._asked(snapshot, _listed_for(clusters, grants))
         observed = self._without(observed, failures)
         failures = {**self._undecided(observed, snapshot), **failures}
         losses = _losses(observed, grants)
@@ -297,37 +298,64 @@ class _Look:
         before = {key: row.former for key, row in clusters.items()}
         return replace(snapshot, former=former.all_seen(snapshot, before))
 
-    async def _ask(
-        self, observed: Observed, listed_for: Collection[str]
-    ) -> tuple[dict[str, str], list[tuple[str, RoleAssignment]]]:
-        """Ask ARM itself for what is about to be told, and for whom nothing was listed, since no scan has seen them.
+    async def _asked(
+        self, snapshot: Snapshot, listed_for: Collection[str]
+    ) -> tuple[Snapshot, Observed, dict[str, str]]:
+        """The snapshot with what ARM says is held after all, and what is found then; why ARM did not say it.
 
-        Why that failed, by fingerprint, and what is held after all.
+        The reasons are by fingerprint.
         """
-        asking = {one.fingerprint for one in self._asking}
-        asked: dict[tuple[str, str], set[str]] = {}
-        for finding in observed.findings:
-            principal = str(finding.facts.get("principal_id", ""))
-            targets = finding.facts.get("targets") or finding.facts.get("lost_scope", "")
-            scopes = [targets] if isinstance(targets, str) else list(targets)
-            if principal and (finding.fingerprint in asking or principal.lower() not in listed_for):
-                for scope in scopes[:SCOPES]:
-                    asked.setdefault((scope, principal), set()).add(finding.fingerprint)
+        observed = evaluate(snapshot, DRIFT)
         failures: dict[str, str] = {}
-        held: list[tuple[str, RoleAssignment]] = []
+        asked: set[Question] = set()
+        for _ in range(ROUNDS):
+            questions = self._questions(observed, listed_for, asked)
+            if not questions:
+                break
+            asked |= questions.keys()
+            held = await self._ask(questions, failures)
+            if held:
+                # Somebody gave it back, or a listing was late.
+                snapshot = await self._defined(_with(snapshot, held), [one for _, one in held])
+                observed = evaluate(snapshot, DRIFT)
+        for fingerprints in self._questions(observed, listed_for, asked, strangers=True).values():
+            failures.update(dict.fromkeys(fingerprints, "it is more than can be asked for at once"))
+        return snapshot, observed, failures
 
-        async def ask(question: tuple[str, str]) -> list[RoleAssignment]:
+    def _questions(
+        self, observed: Observed, listed_for: Collection[str], asked: Collection[Question], *, strangers: bool = False
+    ) -> dict[Question, set[str]]:
+        """What to ask ARM itself, and for which findings: of what is about to be told, and of strangers.
+
+        Those are principals for whom nothing was listed, since no scan has seen them.
+        """
+        asking = set() if strangers else {one.fingerprint for one in self._asking}
+        found: dict[Question, set[str]] = {}
+        for finding in observed.findings:
+            facts, mine = finding.facts, finding.fingerprint in asking
+            principals = _texts(facts.get("successors") or facts.get("principal_id", ""))
+            scopes = _texts(facts.get("targets") or facts.get("lost_scope", ""))
+            for principal in [one for one in principals if one and (mine or one.lower() not in listed_for)]:
+                for scope in [one for one in scopes if (one, principal) not in asked][:SCOPES]:
+                    found.setdefault((scope, principal), set()).add(finding.fingerprint)
+        return found
+
+    async def _ask(
+        self, questions: Mapping[Question, Collection[str]], failures: dict[str, str]
+    ) -> list[tuple[str, RoleAssignment]]:
+        """What principals hold at scopes, as ARM says; why it did not goes to `failures`, by fingerprint."""
+
+        async def ask(question: Question) -> list[RoleAssignment]:
             try:
                 return await self._clients.rbac.list_held_at(*question)
             except NotFoundError:
                 raise
             except ReadError as error:
-                failures.update(dict.fromkeys(asked[question], error.unread.reason))
+                failures.update(dict.fromkeys(questions[question], error.unread.reason))
                 raise
 
-        for (_, principal), some in await each(asked, ask, self._unread):
-            held += [(principal, one) for one in some]
-        return failures, held
+        answers = await each(questions, ask, self._unread)
+        return [(principal, one) for (_, principal), some in answers for one in some]
 
     def _without(self, observed: Observed, failures: Mapping[str, str]) -> Observed:
         """What was observed without what is new and could not be asked for: who is new may hold all of it."""
@@ -345,6 +373,7 @@ class _Look:
         new = await read_definitions(
             self._clients, [one for one in held if one.role_id not in known], snapshot.access.listed, unread
         )
+        self._unread += unread
         access = replace(snapshot.access, definitions=(*snapshot.access.definitions, *new))
         return replace(snapshot, access=access, unread=(*snapshot.unread, *unread))
 
@@ -380,8 +409,12 @@ def _listed_for(clusters: Mapping[str, ClusterRow], grants: Grants) -> frozenset
 
 def _lost(finding: Finding) -> Sequence[str]:
     """The ids of the assignments that a finding says are lost."""
-    lost = finding.facts.get("lost_assignments", ())
-    return [lost] if isinstance(lost, str) else lost
+    return _texts(finding.facts.get("lost_assignments", ()))
+
+
+def _texts(fact: Fact) -> Sequence[str]:
+    """A fact that is one text or many."""
+    return [fact] if isinstance(fact, str) else fact
 
 
 def _losses(observed: Observed, grants: Grants) -> dict[str, datetime]:

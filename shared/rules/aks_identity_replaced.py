@@ -106,8 +106,9 @@ def _hit(one: Succession, snapshot: Snapshot) -> Hit:
             "principal_id": first,
             "lost_principal": first,
             "lost_type": "ServicePrincipal",
-            # Only the scopes of this heir's rights: settle asks for them in its name.
-            "targets": [row.assignment.scope for row in rows if heirs[row.assignment.key][0] == first],
+            # Settle asks for what each of them holds: any one may have it all.
+            "successors": list(dict.fromkeys(new for new, _ in one.after)),
+            "targets": [row.assignment.scope for row in rows],
             "evidence": evidence,
         },
         lost_at=one.since,

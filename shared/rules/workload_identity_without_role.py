@@ -11,9 +11,10 @@ from ..access import (
     RoleDefinition,
     UserAssignedIdentity,
 )
-from ..drift import REMOVED, Watched, held_now, surroundings, watched
+from ..drift import REMOVED, Watched, again, held_now, surroundings, watched
 from ..losses import CACHED, RESTORE, loss_facts, removal_key, removals, story, workload_of
 from ..model import ManagedCluster, Severity, Snapshot
+from ..permissions import Verdict
 from ..rule import Hit, Runbook, fingerprint, rule
 
 _SHOW = "az role assignment list --assignee {holder} --all --include-groups --fill-principal-name false -o table"
@@ -73,6 +74,7 @@ def workload_identity_without_role(snapshot: Snapshot) -> Iterator[Hit]:
         if workload_of(identity):
             rows[row.assignment.key] = row
             lost.setdefault(holder, []).append(row.assignment.key)
+    unclear = {holder for (_, holder), verdict in again(snapshot).items() if verdict is Verdict.UNKNOWN}
     for holder, identity in known.items():
         if not workload_of(identity):
             continue
@@ -108,6 +110,8 @@ def workload_identity_without_role(snapshot: Snapshot) -> Iterator[Hit]:
                     lost_at=many[0].deleted_at,
                     includes=tuple(fingerprint(REMOVED, cluster.id, removal_key(row, holder)) for row in many),
                 )
+        elif holder in unclear:
+            yield from _each(identity, holder, doubt="whether it holds again what it lost could not be read")
         elif not now.of(holder):
             for cluster in identity.clusters:
                 yield Hit(

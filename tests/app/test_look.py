@@ -10,7 +10,7 @@ from azure.mgmt.monitor.aio.operations import ActivityLogsOperations
 
 from shared import app
 from shared.app.learn import TRIES
-from shared.app.look import LOOKS
+from shared.app.look import LOOKS, ROUNDS
 from shared.clients.tables import Tables
 from simulator import Fault
 from simulator.access import Group, RoleAssignment
@@ -452,3 +452,92 @@ async def test_new_identities_that_hold_all_that_the_old_ones_held_are_no_findin
         await world.minutes(7)
         (text,) = world.told()
         assert "can no longer pull images" in text
+
+
+@pytest.mark.parametrize("rounds", [ROUNDS, 1], ids=["as it is", "and is left open where that is too much"])
+async def test_what_a_new_identity_holds_at_forty_scopes_is_asked_for_at_all_of_them(
+    watch: Watch, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    monkeypatch.setattr("shared.app.look.ROUNDS", rounds)
+    watch.advance(MORNING)
+    tenant, actions = watch.azure.tenant, watch.azure.actions
+    cluster = tenant.cluster("shop-prod")
+    subscription = f"/subscriptions/{cluster.id.split('/')[2]}"
+    for number in range(40):
+        actions.assign(cluster.principal_id, "Reader", f"{subscription}/resourceGroups/rg-{number}", TOMAS)
+    await watch.run(MORNING)
+    old = {
+        "cluster": tenant.access.of([cluster.principal_id]),
+        "kubelet": tenant.access.of([cluster.kubelet_object_id]),
+    }
+    async with wired(watch, azurite) as world:
+        actions.delete_cluster(cluster, TOMAS)
+        actions.create_cluster(cluster, TOMAS)
+        for holder, grants in old.items():
+            for one in grants:
+                new = cluster.principal_id if holder == "cluster" else cluster.kubelet_object_id
+                actions.assign(new, one.role, one.scope, TOMAS)
+        for _ in range(8):
+            await world.minutes(1)
+            assert world.findings() == {}
+        assert world.told() == []
+
+
+async def test_both_identities_of_a_converted_cluster_are_asked_for(watch: Watch, azurite: Azurite) -> None:
+    watch.advance(MORNING)
+    tenant, actions = watch.azure.tenant, watch.azure.actions
+    cluster = next(one for one in tenant.clusters if not one.managed)
+    principal = tenant.service_principal(cluster.client_id).id
+    group = cluster.id.rpartition("/providers/")[0]
+    actions.assign(principal, "Reader", f"{group}-a", TOMAS)
+    actions.assign(principal, "AcrPull", pulls(watch).scope, TOMAS)
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        tenant.convert(cluster, MORNING)
+        actions.begin_update(cluster, TOMAS)
+        actions.end_update(cluster)
+        for one in tenant.access.of([principal]):
+            pull = tenant.access.role(one.role).name == "AcrPull"
+            actions.assign(cluster.kubelet_object_id if pull else cluster.principal_id, one.role, one.scope, TOMAS)
+        for _ in range(8):
+            await world.minutes(1)
+            assert world.findings() == {}
+        assert world.told() == []
+
+
+@pytest.mark.parametrize("status", [403, 503])
+async def test_a_grant_that_no_scan_saw_is_told_by_the_log_though_the_listing_fails(
+    watch: Watch, azurite: Azurite, status: int
+) -> None:
+    await begin(watch)
+    kubelet = watch.azure.tenant.cluster("shop-prod").kubelet_object_id
+    group = pulls(watch).scope.rpartition("/providers/")[0]
+    async with wired(watch, azurite, operations={"Microsoft.Authorization/roleAssignments/delete"}) as world:
+        made = watch.azure.actions.assign(kubelet, "Key Vault Secrets User", group, TOMAS)
+        await world.minutes(1)
+        unassign(watch, made)
+        await world.minutes(1)
+        watch.azure.add(Fault(path="roleAssignments", host="arm", status=status))
+        await world.minutes(TRIES + 2)
+        watch.azure.clear()
+        await world.scan(MORNING + timedelta(hours=6))
+        assert REMOVED in world.findings()
+
+
+async def test_what_is_accepted_while_its_event_waits_does_not_come_back(watch: Watch, azurite: Azurite) -> None:
+    await begin(watch)
+    pull = pulls(watch)
+    spare = watch.azure.actions.assign(pull.principal_id, "Storage Blob Data Owner", pull.scope, TOMAS)
+    await watch.run(MORNING)
+    async with wired(watch, azurite) as world:
+        watch.azure.add(Fault(path="registries", host="arm", status=503))
+        unassign(watch, spare)
+        await world.minutes(8)
+        fingerprint = world.findings()[REMOVED]["RowKey"].removeprefix("f-")
+        assert len(azurite.rows("inbox")) == 1
+        tables = world.clients.tables
+        assert tables
+        await app.accept(tables, watch.settings, watch.azure.tenant.id, fingerprint, "ada", "meant", watch.azure.now)
+        await world.minutes(3)
+        assert spare.id.lower() not in {str(row.get("id", "")).lower() for row in azurite.rows("baseline")}
+        assert world.findings() == {}

@@ -4,6 +4,7 @@ from shared.access import Membership, RoleAssignment
 from shared.findings import evaluate, reconcile
 from shared.model import Severity
 from shared.rule import fingerprint
+from shared.rules import role_assignment_deleted
 from shared.rules import workload_identity_without_role as rule
 from tests.builders import SP_OBJECT, after, problems, unread
 from tests.catalogue import (
@@ -93,3 +94,14 @@ def test_where_groups_or_assignments_are_unread_nothing_is_missing_and_nothing_r
     given = scan(trusts=[trust()], live=[assignment(*USER, WORKLOAD_ID)])
     assert not any(one.open for one in reconcile(stored, evaluate(given, [rule]), given, [rule]))
     assert given.clusters[0].oidc_issuer == ISSUER
+
+
+@pytest.mark.parametrize("passing", [True, False])
+def test_a_loss_is_not_resolved_by_a_listing_that_fails(passing):
+    rules = [rule, role_assignment_deleted]
+    fields = {"trusts": [trust()], "baseline": [LOST], "live": [assignment("Reader", S, WORKLOAD_ID)]}
+    seen = scan(**fields)
+    stored = reconcile((), evaluate(seen, rules), seen, rules)
+    assert {one.rule for one in stored if one.open} == {one.id for one in rules}
+    blind = scan(**fields, listed=(), unread=[unread(RoleAssignment, S, passing=passing)])
+    assert all(one.open for one in reconcile(stored, evaluate(blind, rules), blind, rules))
