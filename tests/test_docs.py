@@ -73,5 +73,5 @@ def test_the_command_line_runs_without_azure_as_it_is_told() -> None:
 
 def test_the_memory_of_a_larger_tenant_is_that_of_the_table() -> None:
     text = section("docs/scale.md", "Ten times the tenant")
-    small, _, large = (int(peak) for peak in re.findall(r"(\d+) MB \| \d+ MB \|$", text, re.MULTILINE))
+    small, _, large, _ = (int(peak) for peak in re.findall(r"(\d+) MB \| \d+ MB \|$", text, re.MULTILINE))
     assert f"ten times the clusters as well takes {large / small:.1f} times" in text
