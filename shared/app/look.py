@@ -5,6 +5,7 @@ An event is a hint; what counts is what ARM says now. A read that fails leaves e
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections import deque
@@ -40,6 +41,8 @@ Question = tuple[str, str]
 
 LOOKS = 32
 """How many looks there are in a tick at most: enough to part one bad event from a thousand good ones."""
+PATIENCE = 600.0
+"""Seconds that one look may take: where Azure accepts everything and answers nothing, cards still go out."""
 SCOPES = 20
 """How many scopes of one finding are asked for at a time."""
 ROUNDS = 5
@@ -76,9 +79,14 @@ async def look_again(
         stored = await tables.list_findings(tenant_id) if number else stored
         run = _Look(clients, tables, settings, now, tenant_id, stored, names, check)
         try:
-            await run.all(rows)
+            async with asyncio.timeout(PATIENCE):
+                await run.all(rows)
         except StorageError:
             raise
+        except TimeoutError:
+            log.warning("Azure did not answer within %d seconds; what was asked is left to the next tick", PATIENCE)
+            await run.give_up(rows, f"no answer within {PATIENCE:g} seconds")
+            return
         except Exception as error:
             # One event, subscription or row of which nobody foresaw this stops no other.
             if len(some) > 1:
@@ -182,8 +190,7 @@ class _Look:
     def _concerned(
         self, events: Events, clusters: Mapping[str, ClusterRow], before: Grants, after: Grants
     ) -> dict[str, str]:
-        """The clusters to look at, by lower-case id: those that depend on what changed, and those about to be told "
-        "of."""
+        """The clusters to look at, by lower-case id: those that depend on what changed, and those to be told of."""
         changed = [row for name, row in after.items() if before.get(name) != row]
         # What an event took that is looked at again is no change to the baseline any more.
         taken = [after.get(one.resource_id.lower()) for one in events.of(Change.GRANT_DELETED)]

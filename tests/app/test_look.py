@@ -541,3 +541,29 @@ async def test_what_is_accepted_while_its_event_waits_does_not_come_back(watch: 
         await world.minutes(3)
         assert spare.id.lower() not in {str(row.get("id", "")).lower() for row in azurite.rows("baseline")}
         assert world.findings() == {}
+
+
+async def test_where_azure_answers_nothing_other_cards_go_out_and_the_loss_is_told_later(
+    watch: Watch, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await begin(watch)
+    gone = pulls(watch)
+    async with wired(watch, azurite) as world:
+        # What the last scan found is due again: the channel forgot that it was told.
+        rows = [row for row in azurite.rows("findings") if row.get("rule") == "entra_credential_expiry"]
+        (row,) = [one for one in rows if one["status"] == "open" and one["severity"] != "info"][:1]
+        watch.azure.add(Fault(path="", host="arm", hang=True))
+        monkeypatch.setattr("shared.app.look.PATIENCE", 1.0)
+        edit(azurite, "findings", row, announced="[]")
+        put(azurite, "findings", row["PartitionKey"], row["RowKey"].replace("f-", "due-"), {"schema": 1})
+        before = len(watch.azure.cards())
+        unassign(watch, gone)
+        await world.minutes(1)
+        assert "did not answer within 1 seconds" in caplog.text
+        assert len(watch.azure.cards()) == before + 1
+        assert world.findings() == {}
+        monkeypatch.undo()
+        watch.azure.clear()
+        await world.minutes(8)
+        (text,) = world.told()
+        assert "can no longer pull images" in text
