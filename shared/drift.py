@@ -233,6 +233,7 @@ def _hidden_pulls(cluster: ManagedCluster, around: World, ever: Grants, access: 
     return ""
 
 
+@lru_cache(maxsize=1)
 def again(snapshot: Snapshot) -> dict[tuple[str, str], Verdict]:
     """Whether what a lost row of the baseline gave is held again, by lower-case assignment id and holder.
 

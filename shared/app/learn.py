@@ -54,11 +54,10 @@ class Events:
 
     def wait_all(self) -> None:
         """Look at whatever is understood and not waiting yet again at the next tick."""
-        ours = {id(row) for row, _ in self.changes}
-        again = [row for row in self.done if id(row) in ours and row.tries + 1 < TRIES]
-        left = {id(row) for row in again}
-        self.done = [row for row in self.done if id(row) not in left]
-        self.later += [replace(row, tries=row.tries + 1) for row in again]
+        done = {id(row) for row in self.done}
+        for row, _ in self.changes:
+            if id(row) in done:
+                self.wait(row)
 
 
 def understood(inbox: Sequence[InboxRow], scopes: frozenset[str]) -> Events:

@@ -39,6 +39,27 @@ async def deliver(world: Wired, event: dict[str, Any]) -> None:
     assert await app.role_changed(world.clients.tables, event, world.azure.now)
 
 
+async def begin_with_a_spare(watch: Watch) -> tuple[RoleAssignment, RoleAssignment]:
+    """As begin(); the pull of a kubelet, and a right of it that nothing rests on."""
+    await begin(watch)
+    pull = pulls(watch)
+    spare = watch.azure.actions.assign(pull.principal_id, "Storage Blob Data Owner", pull.scope, TOMAS)
+    await watch.run(MORNING)
+    return pull, spare
+
+
+def rebuild(watch: Watch, name: str) -> None:
+    """Make a cluster anew, and give its new identities all that the old ones hold."""
+    tenant, actions = watch.azure.tenant, watch.azure.actions
+    cluster = tenant.cluster(name)
+    control, kubelet = tenant.access.of([cluster.principal_id]), tenant.access.of([cluster.kubelet_object_id])
+    actions.delete_cluster(cluster, TOMAS)
+    actions.create_cluster(cluster, TOMAS)
+    for holder, grants in ((cluster.principal_id, control), (cluster.kubelet_object_id, kubelet)):
+        for one in grants:
+            actions.assign(holder, one.role, one.scope, TOMAS)
+
+
 def edit(azurite: Azurite, table: str, row: dict[str, Any], **changes: Any) -> None:
     put(azurite, table, row["PartitionKey"], row["RowKey"], {**row, **changes})
 
@@ -377,11 +398,7 @@ async def test_a_deletion_that_could_not_be_looked_at_is_looked_at_again(
 async def test_what_came_back_is_not_told_while_the_listing_that_would_say_so_fails(
     watch: Watch, azurite: Azurite
 ) -> None:
-    await begin(watch)
-    pull = pulls(watch)
-    # Nothing that a cluster needs rests on the second one.
-    spare = watch.azure.actions.assign(pull.principal_id, "Storage Blob Data Owner", pull.scope, TOMAS)
-    await watch.run(MORNING)
+    pull, spare = await begin_with_a_spare(watch)
     async with wired(watch, azurite) as world:
         watch.azure.add(Fault(path="", host="arm", status=503))
         unassign(watch, pull)
@@ -425,21 +442,10 @@ async def test_new_identities_that_hold_all_that_the_old_ones_held_are_no_findin
     watch: Watch, azurite: Azurite, failing: bool
 ) -> None:
     await begin(watch)
-    tenant, actions = watch.azure.tenant, watch.azure.actions
-    cluster = tenant.cluster("shop-prod")
-    held = {
-        "cluster": tenant.access.of([cluster.principal_id]),
-        "kubelet": tenant.access.of([cluster.kubelet_object_id]),
-    }
     async with wired(watch, azurite) as world:
         if failing:
             watch.azure.add(Fault(path="assignedTo", host="arm", status=503))
-        actions.delete_cluster(cluster, TOMAS)
-        actions.create_cluster(cluster, TOMAS)
-        for holder, grants in held.items():
-            for one in grants:
-                new = cluster.principal_id if holder == "cluster" else cluster.kubelet_object_id
-                actions.assign(new, one.role, one.scope, TOMAS)
+        rebuild(watch, "shop-prod")
         for _ in range(10):
             await world.minutes(1)
             assert world.findings() == {}
@@ -460,23 +466,13 @@ async def test_what_a_new_identity_holds_at_forty_scopes_is_asked_for_at_all_of_
 ) -> None:
     monkeypatch.setattr("shared.app.look.ROUNDS", rounds)
     watch.advance(MORNING)
-    tenant, actions = watch.azure.tenant, watch.azure.actions
-    cluster = tenant.cluster("shop-prod")
+    cluster = watch.azure.tenant.cluster("shop-prod")
     subscription = f"/subscriptions/{cluster.id.split('/')[2]}"
     for number in range(40):
-        actions.assign(cluster.principal_id, "Reader", f"{subscription}/resourceGroups/rg-{number}", TOMAS)
+        watch.azure.actions.assign(cluster.principal_id, "Reader", f"{subscription}/resourceGroups/rg-{number}", TOMAS)
     await watch.run(MORNING)
-    old = {
-        "cluster": tenant.access.of([cluster.principal_id]),
-        "kubelet": tenant.access.of([cluster.kubelet_object_id]),
-    }
     async with wired(watch, azurite) as world:
-        actions.delete_cluster(cluster, TOMAS)
-        actions.create_cluster(cluster, TOMAS)
-        for holder, grants in old.items():
-            for one in grants:
-                new = cluster.principal_id if holder == "cluster" else cluster.kubelet_object_id
-                actions.assign(new, one.role, one.scope, TOMAS)
+        rebuild(watch, "shop-prod")
         for _ in range(8):
             await world.minutes(1)
             assert world.findings() == {}
@@ -525,10 +521,7 @@ async def test_a_grant_that_no_scan_saw_is_told_by_the_log_though_the_listing_fa
 
 
 async def test_what_is_accepted_while_its_event_waits_does_not_come_back(watch: Watch, azurite: Azurite) -> None:
-    await begin(watch)
-    pull = pulls(watch)
-    spare = watch.azure.actions.assign(pull.principal_id, "Storage Blob Data Owner", pull.scope, TOMAS)
-    await watch.run(MORNING)
+    _, spare = await begin_with_a_spare(watch)
     async with wired(watch, azurite) as world:
         watch.azure.add(Fault(path="registries", host="arm", status=503))
         unassign(watch, spare)
